@@ -1,0 +1,1 @@
+"""Chat front doors: one folder per platform."""

@@ -1,0 +1,1 @@
+"""Folder front doors: one folder per platform."""

@@ -1,0 +1,1 @@
+"""The local folder: a front door that needs no account."""

@@ -1,0 +1,1 @@
+"""Transcript -> files, pure: one module or function per format."""

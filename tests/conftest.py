@@ -1,0 +1,17 @@
+"""Fixtures for the whole suite."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+CORPUS = Path(__file__).resolve().parents[2] / "shared" / "corpus"
+
+
+@pytest.fixture(scope="session")
+def corpus() -> Path:
+    """Real recordings with references, where this checkout has them beside it."""
+    if not CORPUS.is_dir():
+        pytest.skip("the corpus of real recordings (../shared/corpus) is not beside this checkout")
+    return CORPUS

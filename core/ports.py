@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Protocol
 
 from core.model import Audio, Delivery, Diarization, Hints, Job, Recognition, Recording, Stage, Transcript
+from core.settings import Settings
 
 Report = Callable[[float], None]
 """Takes the finished fraction, 0..1, from the event loop's thread. Cheap: may be called often."""
@@ -163,3 +164,13 @@ class Store(Protocol):
     async def audit(self, event: str, facts: Mapping[str, str]) -> None:
         """Append to the audit log: who shared, what was fetched, delivered, deleted. Ids and counts only."""
         ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AdapterContext:
+    """What every adapter's `create` is given. `node_id` names this machine among those that share a store,
+    and stays the same over restarts."""
+
+    settings: Settings
+    store: Store
+    node_id: str

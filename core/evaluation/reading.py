@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+import unicodedata
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -50,6 +51,21 @@ def read(path: Path) -> tuple[Session, ...]:
     text = _text(path)
     with _located(str(path)):
         return _READERS[suffix](text)
+
+
+def read_uem(path: Path) -> dict[str, tuple[tuple[float, float], ...]]:
+    """The regions to be scored, by recording, from a NIST UEM file. Raises Unreadable or Misconfigured."""
+    parse = scoring_package("meeteval.io.uem").UEMLine.parse
+    found: dict[str, tuple[tuple[float, float], ...]] = {}
+    for number, line in _numbered(_text(path)):
+        with _located(f"{path}: line {number}"):
+            row = _parse_line(parse, line, "recording channel start end")
+            region = (_seconds(row.begin_time), _seconds(row.end_time))
+        name = unicodedata.normalize("NFC", row.filename)
+        found[name] = (*found.get(name, ()), region)
+    if not found:
+        raise Unreadable(f"{path}: no region in this file.")
+    return found
 
 
 def _text(path: Path) -> str:

@@ -1,6 +1,9 @@
 """The figures: WER, cpWER and tcpWER by meeteval, DER by pyannote.metrics.
 
-- WER: Levenshtein distance between all words in order of time, whoever says them, over reference words.
+- WER: Levenshtein distance between all words in one line, whoever says them, over reference words. The line
+  is in order of time; but people who talk at once have no such order, and two right transcripts can cut their
+  speech differently. So speaker after speaker, as cpWER pairs them, is the line if that gives fewer errors:
+  both are upper bounds of what the best interleaving gives, which is exponential to find (MIMO-WER).
 - cpWER: the words of each speaker in one string, under the assignment of speakers with the fewest errors
   (Watanabe et al., CHiME-6, 2020).
 - tcpWER: cpWER in which two words match only within `collar` seconds (von Neumann et al., MeetEval, 2023).
@@ -13,14 +16,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from typing import Any
 
+from core.evaluation.figures import Assignment, Options, Order, Scores, SpeechErrors, WordErrors
 from core.evaluation.session import Segment, Session, scoring_package
 from core.evaluation.wording import Normalizer, Unit, tokens, unit_of
-
-Assignment = tuple[tuple[str | None, str | None], ...]
-"""Pairs of reference and hypothesis speaker; None where one has no partner."""
 
 Region = Sequence[tuple[float, float]]
 """Stretches, in seconds, outside of which diarization is not scored."""
@@ -34,83 +35,20 @@ MEETEVAL_SPEAKERS = 20
 _NOISY_LOGGERS = ("preprocess", "time_constrained", "error_rate")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Options:
-    """`collar` is tcpWER's, in seconds; `der_collar` the full width, in seconds, of the stretch around each
-    reference boundary that DER leaves out (md-eval's `-c 0.25` is 0.5 here)."""
-
-    normalizer: Normalizer = Normalizer.BASIC
-    unit: Unit = Unit.AUTO
-    collar: float = 5.0
-    der_collar: float = 0.25
-    skip_overlap: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WordErrors:
-    """Counts of words (or characters). `length` is the reference's; the speakers only where they matter."""
-
-    insertions: int
-    deletions: int
-    substitutions: int
-    length: int
-    missed_speakers: int | None = None
-    false_speakers: int | None = None
-    assignment: Assignment | None = None
-
-    @property
-    def errors(self) -> int:
-        return self.insertions + self.deletions + self.substitutions
-
-    @property
-    def rate(self) -> float | None:
-        """None where the reference has no words."""
-        return self.errors / self.length if self.length else None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SpeechErrors:
-    """Seconds of speech, counted once per speaker. `total` is the reference's."""
-
-    missed: float
-    false_alarm: float
-    confusion: float
-    total: float
-    assignment: Assignment | None = None
-
-    @property
-    def rate(self) -> float | None:
-        """None where the reference has no speech."""
-        return (self.missed + self.false_alarm + self.confusion) / self.total if self.total else None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Scores:
-    """One hypothesis against one reference. A figure that could not be computed is None, and `not_scored`
-    says why, by its name."""
-
-    unit: Unit
-    wer: WordErrors | None = None
-    cpwer: WordErrors | None = None
-    tcpwer: WordErrors | None = None
-    der: SpeechErrors | None = None
-    reference_speakers: int | None = None
-    hypothesis_speakers: int | None = None
-    not_scored: Mapping[str, str] = field(default_factory=dict)
-
-
 def score(reference: Session, hypothesis: Session, options: Options, region: Region | None = None) -> Scores:
-    """Every figure that both sides carry enough for. Raises Misconfigured without the `evaluate` extra."""
+    """Every figure that both sides carry enough for. Without a `region` DER covers all that either side calls
+    speech; with an empty one it is not scored. Raises Misconfigured without the `evaluate` extra."""
     unit = options.unit
     if unit is Unit.AUTO:
         unit = unit_of(segment.text or "" for segment in reference.segments)
-    not_scored = {name: why for name, why in _obstacles(reference, hypothesis) if why}
+    not_scored = {name: why for name, why in _obstacles(reference, hypothesis, region) if why}
     ours, theirs = (_Side.of(session, options.normalizer, unit) for session in (reference, hypothesis))
     with _quiet():
+        cpwer = None if "cpwer" in not_scored else _cpwer(ours, theirs)
         return Scores(
             unit=unit,
-            wer=None if "wer" in not_scored else _wer(ours, theirs),
-            cpwer=None if "cpwer" in not_scored else _cpwer(ours, theirs),
+            wer=None if "wer" in not_scored else _wer(ours, theirs, cpwer),
+            cpwer=cpwer,
             tcpwer=None if "tcpwer" in not_scored else _tcpwer(ours, theirs, options.collar),
             der=None if "der" in not_scored else _der(reference, hypothesis, options, region),
             reference_speakers=_speakers(reference),
@@ -119,7 +57,7 @@ def score(reference: Session, hypothesis: Session, options: Options, region: Reg
         )
 
 
-def _obstacles(reference: Session, hypothesis: Session) -> Iterator[tuple[str, str]]:
+def _obstacles(reference: Session, hypothesis: Session, region: Region | None) -> Iterator[tuple[str, str]]:
     def lacking(*needs: str) -> str:
         for name, session in (("reference", reference), ("hypothesis", hypothesis)):
             missing = [need for need in needs if not getattr(session, f"has_{need}")]
@@ -131,7 +69,8 @@ def _obstacles(reference: Session, hypothesis: Session) -> Iterator[tuple[str, s
     yield "wer", lacking("text")
     yield "cpwer", lacking("text", "speakers")
     yield "tcpwer", lacking("text", "speakers", "times")
-    yield "der", lacking("speakers", "times")
+    nowhere = "the UEM names no region of this recording" if region is not None and not region else ""
+    yield "der", lacking("speakers", "times") or nowhere
 
 
 def _label(segment: Segment) -> str:
@@ -195,8 +134,11 @@ def _siso(reference: list[dict[str, Any]], hypothesis: list[dict[str, Any]]) -> 
     return word_error_rate(*map(scoring_package("meeteval.io.seglst").SegLST, joined))
 
 
-def _wer(reference: _Side, hypothesis: _Side) -> WordErrors:
-    return _errors(_siso(reference.rows, hypothesis.rows))
+def _wer(reference: _Side, hypothesis: _Side, cpwer: WordErrors | None) -> WordErrors:
+    found = _errors(_siso(reference.rows, hypothesis.rows))
+    if cpwer is None or found.errors <= cpwer.errors:
+        return replace(found, order=Order.TIME)
+    return replace(cpwer, assignment=None, missed_speakers=None, false_speakers=None, order=Order.SPEAKERS)
 
 
 def _cpwer(reference: _Side, hypothesis: _Side) -> WordErrors:

@@ -1,0 +1,289 @@
+"""The composition root: opens the store, engines and adapters, runs them, drains, and closes in reverse."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import secrets
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from prometheus_client import CollectorRegistry
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from core.doors import Doors
+from core.embedded import EmbeddedValkey, find_server, socket_path, socket_url
+from core.errors import ErniError, Misconfigured
+from core.http import HttpServer
+from core.intake import Intake
+from core.jobs import LONG, SHORT, Queue
+from core.ledger import Ledger
+from core.methods import Choice, create_engines, prepare
+from core.ports import Adapter, AdapterContext, Engine, Readiness
+from core.progress import relay_progress
+from core.registry import ADAPTERS, load, require
+from core.settings import Settings
+from core.store import RedisStore
+from core.telemetry import Metrics, sample_loop_lag
+from core.vault import Vault
+from core.worker import Worker
+from core.workspace import workspace
+
+logger = logging.getLogger(__name__)
+
+_POST_JOBS = 4  # deliveries at once per door
+_RESTART_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class State:
+    """The open store and what is built on it."""
+
+    url: str
+    redis: Redis
+    vault: Vault
+    ledger: Ledger
+    store: RedisStore
+    node: str
+
+
+def node_id(data_dir: Path) -> str:
+    """This data directory's name among machines: made once, kept for ever."""
+    data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    data_dir.chmod(0o700)
+    path = data_dir / "node-id"
+    try:
+        with path.open("x") as file:
+            file.write(secrets.token_hex(4))
+    except FileExistsError:
+        pass
+    return path.read_text().strip()
+
+
+@asynccontextmanager
+async def open_state(settings: Settings, *, own: bool) -> AsyncIterator[State]:
+    """Connect to the store. `own` starts the embedded Valkey if no REDIS_URL is set; else it must be up.
+
+    Raises Misconfigured if the store can't be had.
+    """
+    node = node_id(settings.data_dir)
+    if settings.redis_url is not None:
+        async with _connect(settings, settings.redis_url.get_secret_value(), node) as state:
+            yield state
+    elif own:
+        async with EmbeddedValkey(settings.data_dir) as valkey, _connect(settings, valkey.url, node) as state:
+            yield state
+    else:
+        if not socket_path(settings.data_dir).exists():
+            raise Misconfigured(
+                "No service runs on this data directory. Start `erni-audio serve`, or set REDIS_URL."
+            )
+        async with _connect(settings, socket_url(settings.data_dir), node) as state:
+            yield state
+
+
+@asynccontextmanager
+async def _connect(settings: Settings, url: str, node: str) -> AsyncIterator[State]:
+    key = settings.encryption_key
+    vault = Vault(key.get_secret_value() if key else None)
+    try:
+        redis = Redis.from_url(url, socket_connect_timeout=5, socket_keepalive=True)
+    except ValueError as error:
+        raise Misconfigured(f"REDIS_URL is not a Redis URL: {error}") from None
+    async with redis:
+        ledger = Ledger(redis, vault, worker=f"{node}-{os.getpid()}")
+        store = RedisStore(redis, vault, ledger)
+        try:
+            await store.check_key()
+        except (RedisError, OSError) as error:
+            raise Misconfigured(f"The store behind REDIS_URL can't be used: {error}") from None
+        yield State(url=url, redis=redis, vault=vault, ledger=ledger, store=store, node=node)
+
+
+def create_adapters(settings: Settings, state: State) -> dict[str, Adapter]:
+    """The enabled adapters by door. Raises Misconfigured naming a missing variable."""
+    context = AdapterContext(settings=settings, store=state.store, node_id=state.node)
+    adapters: dict[str, Adapter] = {}
+    for name in settings.adapters:
+        adapter: Adapter = load(require(ADAPTERS, name, "front door in ERNI_ADAPTERS"))(context)
+        adapters[adapter.door] = adapter
+    return adapters
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Announcement:
+    """What a started service tells the operator."""
+
+    node: str
+    port: int | None
+    choice: Choice
+    adapters: Mapping[str, Adapter]
+
+
+async def serve(
+    settings: Settings,
+    *,
+    stop: asyncio.Event,
+    front_doors: bool = True,
+    announce: Callable[[Announcement, State], None] = lambda _announcement, _state: None,
+) -> None:
+    """Run the service until `stop` is set, then drain. Without `front_doors` it works for others' doors.
+
+    Raises Misconfigured if it can't start.
+    """
+    registry = CollectorRegistry()
+    metrics = Metrics(registry)
+    async with open_state(settings, own=front_doors) as state:
+        with workspace(settings) as work:
+            await _run(
+                settings,
+                state,
+                work=work,
+                metrics=metrics,
+                registry=registry,
+                stop=stop,
+                front_doors=front_doors,
+                announce=announce,
+            )
+
+
+async def _run(
+    settings: Settings,
+    state: State,
+    *,
+    work: Path,
+    metrics: Metrics,
+    registry: CollectorRegistry,
+    stop: asyncio.Event,
+    front_doors: bool,
+    announce: Callable[[Announcement, State], None],
+) -> None:
+    # Each lane has engines of its own, so that a short recording never waits for a long one's process.
+    lanes = {
+        lane: (jobs, create_engines(settings))
+        for lane, jobs in ((SHORT, settings.short_workers), (LONG, settings.long_workers))
+        if jobs
+    }
+    adapters = create_adapters(settings, state) if front_doors else {}
+    doors = Doors(state.redis, state.ledger, state.vault, adapters, work)
+    options: dict[str, Any] = {
+        "redelivery_seconds": settings.redelivery_seconds,
+        "tenant_jobs": settings.tenant_jobs,
+        "drain_seconds": settings.drain_seconds,
+        "worker": f"{state.node}-{os.getpid()}",
+    }
+    async with Queue(state.url, state.ledger, **options) as queue:
+        intake = Intake(state.ledger, queue, state.store, settings)
+        shared: dict[str, Any] = {
+            "ledger": state.ledger,
+            "queue": queue,
+            "store": state.store,
+            "doors": doors,
+            "vault": state.vault,
+            "settings": settings,
+            "metrics": metrics,
+            "work": work,
+        }
+        working: dict[str, Coroutine[Any, Any, None]] = {}
+        choice = Choice(methods=(), notes=())
+        for lane, (jobs, engines) in lanes.items():
+            choice, listeners = await prepare(settings, engines)
+            worker = Worker(**shared, listeners=listeners, lane=lane)
+            working[f"lane {lane}"] = queue.serve(lane, jobs, worker.handle)
+        for door in adapters:
+            poster = Worker(**shared)
+            working[f"post {door}"] = queue.serve(f"post:{door}", _POST_JOBS, poster.handle)
+        http = HttpServer(
+            host=settings.http_host,
+            port=settings.http_port,
+            probes=_probes(state, {name: e for _, es in lanes.values() for name, e in es.items()}, adapters),
+            registry=registry,
+        )
+        try:
+            if front_doors:
+                await http.start()
+            port = http.port if front_doors else None
+            announce(Announcement(node=state.node, port=port, choice=choice, adapters=adapters), state)
+            for note in choice.notes:
+                logger.info("%s", note)
+            logger.info("recognition by %s", ", then ".join(choice.methods) or "nothing: no method can run")
+            background: dict[str, Coroutine[Any, Any, None]] = {
+                "reconcile": queue.reconcile(),
+                "doors": doors.serve(),
+                "progress": relay_progress(state.redis, state.ledger, adapters),
+                "loop lag": sample_loop_lag(metrics),
+            }
+            entrances = {
+                f"door {door}": _kept_open(door, adapter, intake) for door, adapter in adapters.items()
+            }
+            await _live(entrances, working, background, stop)
+        finally:
+            await http.stop()
+            for _, engines in lanes.values():
+                for engine in engines.values():
+                    await engine.close()
+
+
+async def _live(
+    entrances: Mapping[str, Coroutine[Any, Any, None]],
+    working: Mapping[str, Coroutine[Any, Any, None]],
+    background: Mapping[str, Coroutine[Any, Any, None]],
+    stop: asyncio.Event,
+) -> None:
+    """Run everything until `stop`; then close the doors, let work drain, and end the rest, in this order."""
+    async with asyncio.TaskGroup() as tasks:
+        groups = [
+            [tasks.create_task(work, name=name) for name, work in group.items()]
+            for group in (entrances, working, background)
+        ]
+        await stop.wait()
+        logger.info("stopping: no new recordings, running ones may finish")
+        for group in groups:
+            for task in group:
+                task.cancel()
+            await asyncio.gather(*group, return_exceptions=True)
+
+
+async def _kept_open(door: str, adapter: Adapter, intake: Intake) -> None:
+    """A door that fails is opened again: one platform's trouble does not stop the others."""
+    while True:
+        try:
+            await adapter.run(intake.submit)
+        except Misconfigured:
+            raise
+        except Exception as error:
+            logger.error(  # noqa: TRY400  (foreseen errors need no trace)
+                "door %s failed and is opened again: %s",
+                door,
+                error if isinstance(error, ErniError) else type(error).__name__,
+                exc_info=None if isinstance(error, ErniError) else error,
+            )
+        await asyncio.sleep(_RESTART_SECONDS)
+
+
+def _probes(
+    state: State, engines: Mapping[str, Engine], adapters: Mapping[str, Adapter]
+) -> dict[str, Callable[[], Coroutine[Any, Any, Readiness]]]:
+    async def store() -> Readiness:
+        try:
+            await state.redis.ping()
+        except (RedisError, OSError) as error:
+            return Readiness(usable=False, reason=f"The store does not answer: {type(error).__name__}.")
+        return Readiness(usable=True)
+
+    probes: dict[str, Callable[[], Coroutine[Any, Any, Readiness]]] = {"store": store}
+    probes |= {f"engine {name}": engine.check for name, engine in engines.items()}
+    probes |= {f"adapter {door}": adapter.check for door, adapter in adapters.items()}
+    return probes
+
+
+def store_summary(settings: Settings) -> str:
+    """Where the store is, for people; never the URL, which holds a password."""
+    if settings.redis_url is not None:
+        return "Redis at REDIS_URL"
+    return f"own Valkey in {settings.data_dir} ({find_server().name})"

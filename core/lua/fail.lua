@@ -1,0 +1,8 @@
+-- ARGV: id, fence, message. The sharer is owed an explanation; those who waited try themselves.
+local id = ARGV[1]
+if not holds(id, ARGV[2]) then return {'void'} end
+set(id, 'message', ARGV[3])
+local tickets = free_waiters(id, requeue)
+owe(id, 'failure')
+tickets[#tickets + 1] = ticket(id)
+return {'ok', tickets}

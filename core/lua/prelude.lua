@@ -1,0 +1,69 @@
+-- Shared by every script. KEYS[1] is the prefix with its hash tag, so that all keys share a cluster slot.
+local p = KEYS[1]
+local function key(name) return p .. ':' .. name end
+local t = redis.call('TIME')
+local now = tonumber(t[1]) + tonumber(t[2]) / 1000000
+
+local function get(id, field) return redis.call('HGET', key('job:' .. id), field) end
+local function set(id, ...) redis.call('HSET', key('job:' .. id), ...) end
+local function final(state) return state == 'done' or state == 'failed' or state == 'cancelled' end
+
+-- What the caller hands to the queue engine: which run of which job waits in which lane, and from when.
+local function ticket(id)
+  local f = redis.call('HMGET', key('job:' .. id), 'run', 'lane', 'due', 'tenant')
+  return {id, f[1], f[2], f[3], f[4]}
+end
+
+-- Every change of hands makes a new run: whatever still carries the old number is void.
+local function next_run(id, state, due)
+  redis.call('HINCRBY', key('job:' .. id), 'run', 1)
+  set(id, 'state', state, 'claimed', '0', 'due', tostring(due))
+end
+
+-- Whether the caller still holds the job: its fencing token is the newest and the job is not over.
+local function holds(id, fence)
+  local f = redis.call('HMGET', key('job:' .. id), 'state', 'fence', 'claimed')
+  return f[1] and not final(f[1]) and f[2] == fence and f[3] == '1'
+end
+
+-- The outbox row: from here on only the delivery is owed.
+local function owe(id, outcome)
+  set(id, 'outcome', outcome, 'crashes', '0', 'tries', '0', 'lane', 'post:' .. get(id, 'door'))
+  next_run(id, 'delivering', now)
+  redis.call('SADD', key('outbox'), id)
+end
+
+-- Ends the job's leadership over its result; those who waited for it go on as `act` says.
+local function free_waiters(id, act)
+  local freed = {}
+  local result = get(id, 'result')
+  if not result or redis.call('GET', key('leader:' .. result)) ~= id then return freed end
+  redis.call('DEL', key('leader:' .. result))
+  for _, other in ipairs(redis.call('SMEMBERS', key('waiters:' .. result))) do
+    if get(other, 'state') == 'waiting' then
+      act(other, result)
+      freed[#freed + 1] = ticket(other)
+    end
+  end
+  redis.call('DEL', key('waiters:' .. result))
+  return freed
+end
+
+local function requeue(id) next_run(id, 'queued', now) end
+
+local function pin(id, result)
+  set(id, 'result', result, 'pinned', '1')
+  redis.call('HINCRBY', key('pins'), result, 1)
+end
+
+local function close(id, state, keep)
+  if get(id, 'pinned') == '1' then
+    local result = get(id, 'result')
+    if redis.call('HINCRBY', key('pins'), result, -1) <= 0 then redis.call('HDEL', key('pins'), result) end
+    set(id, 'pinned', '0')
+  end
+  set(id, 'state', state, 'claimed', '0', 'finished', tostring(now))
+  redis.call('ZREM', key('open'), id)
+  redis.call('SREM', key('outbox'), id)
+  redis.call('EXPIRE', key('job:' .. id), keep)
+end

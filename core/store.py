@@ -1,0 +1,112 @@
+"""What outlives a process, besides jobs, in Redis: transcripts, what adapters remember, the audit log."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from datetime import UTC, datetime
+from typing import cast
+
+from pydantic import TypeAdapter
+from redis.asyncio import Redis
+
+from core.errors import Misconfigured
+from core.ledger import PREFIX, Ledger
+from core.model import Delivery, Transcript
+from core.vault import Vault
+
+_transcript = TypeAdapter(Transcript)
+_AUDIT_ENTRIES = 1_000_000  # about 200 MB; the oldest go first
+_DAY = 86400.0
+
+
+def pack(transcript: Transcript) -> bytes:
+    """The bytes of a transcript, losslessly."""
+    return _transcript.dump_json(transcript)
+
+
+def unpack(data: bytes) -> Transcript:
+    """The reverse of `pack`. Raises ValueError."""
+    return _transcript.validate_json(data)
+
+
+def life_seconds(transcript: Transcript, retention_days: float | None) -> float:
+    """How long a result stays in the cache: longer the more it cost, never longer than the retention.
+
+    A week, and a day more for each minute of audio, at most a year.
+    """
+    life = min(365.0, 7.0 + transcript.seconds / 60) * _DAY
+    return life if retention_days is None else min(life, retention_days * _DAY)
+
+
+class RedisStore:
+    """The `Store` port on Redis or Valkey. `redis` answers bytes (no decoding)."""
+
+    def __init__(self, redis: Redis, vault: Vault, ledger: Ledger) -> None:
+        self._redis = redis
+        self._vault = vault
+        self._ledger = ledger
+
+    async def check_key(self) -> None:
+        """Refuse to mix keys: every process on this store must encrypt alike. Raises Misconfigured."""
+        place = f"{PREFIX}:vault"
+        await self._redis.set(place, self._vault.fingerprint, nx=True)
+        known = cast("bytes", await self._redis.get(place)).decode()
+        if known == self._vault.fingerprint:
+            return
+        if not known:
+            # Turned on later: what was stored before stays readable, what comes is encrypted.
+            await self._redis.set(place, self._vault.fingerprint)
+            return
+        raise Misconfigured(
+            "This store is encrypted with another key: set ERNI_ENCRYPTION_KEY to the key used before."
+        )
+
+    async def transcript(self, result_key: str) -> Transcript | None:
+        blob = cast("bytes | None", await self._redis.get(f"{PREFIX}:result:{result_key}"))
+        return None if blob is None else unpack(self._vault.open(blob))
+
+    async def delivery(self, job_id: str) -> Delivery | None:
+        view = await self._ledger.view(job_id)
+        if view is None or view.receipt is None or view.finished_at is None:
+            return None
+        return Delivery(job_id=job_id, at=view.finished_at, receipt=view.receipt)
+
+    async def content_of(self, content_key: str) -> str | None:
+        """The `sha256:` key once found behind a vendor's id and revision, None if not seen before."""
+        found = cast("bytes | None", await self._redis.get(f"{PREFIX}:alias:{content_key}"))
+        return None if found is None else found.decode()
+
+    async def learn_content(self, content_key: str, sha256_key: str) -> None:
+        """Keep that a vendor's id and revision stand for these bytes, for as long as results may live."""
+        await self._redis.set(f"{PREFIX}:alias:{content_key}", sha256_key, ex=int(365 * _DAY))
+
+    async def recall(self, space: str, key: str) -> str | None:
+        found = cast("bytes | None", await self._redis.hget(f"{PREFIX}:memory:{space}", key))
+        return None if found is None else self._vault.open(found).decode()
+
+    async def remember(self, space: str, key: str, value: str) -> None:
+        await self._redis.hset(f"{PREFIX}:memory:{space}", key, self._vault.seal(value.encode()))
+
+    async def forget(self, space: str, key: str) -> None:
+        await self._redis.hdel(f"{PREFIX}:memory:{space}", key)
+
+    async def memories(self, space: str) -> Mapping[str, str]:
+        found: dict[str, str] = {}
+        async for name, value in self._redis.hscan_iter(f"{PREFIX}:memory:{space}", count=1000):
+            found[name.decode()] = self._vault.open(value).decode()
+        return found
+
+    async def audit(self, event: str, facts: Mapping[str, str]) -> None:
+        entry = {"at": datetime.now(UTC).isoformat(timespec="milliseconds"), "event": event, **facts}
+        await self._redis.xadd(f"{PREFIX}:audit", entry, maxlen=_AUDIT_ENTRIES, approximate=True)  # type: ignore[arg-type]  # dict is invariant
+
+    async def audit_entries(self) -> AsyncIterator[dict[str, str]]:
+        """The audit log, oldest first."""
+        after = "-"
+        while rows := cast(
+            "list[tuple[bytes, dict[bytes, bytes]]]",
+            await self._redis.xrange(f"{PREFIX}:audit", min=after, count=1000),
+        ):
+            for _, fields in rows:
+                yield {name.decode(): value.decode() for name, value in fields.items()}
+            after = f"({rows[-1][0].decode()}"

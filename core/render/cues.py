@@ -126,27 +126,27 @@ def _best_edges(run: Sequence[Piece], *, reserved: int) -> list[int]:
     previous = [0] * (size + 1)
     for start in range(size):
         half = line[start] if start else first
+        begun, base, offset = run[start].start, cost[start] + 1.0, widths[start]
         for end in range(start + 1, (line[half] if half < size else half) + 1):
-            spoken = run[end - 1].end - run[start].start
+            spoken = run[end - 1].end - begun
             if spoken > _LONGEST and end > start + 1:
                 break
-            on_screen = (
-                max(min(run[end].start - run[start].start, _LONGEST), 1) if end < size else spoken + 500
-            )
-            columns = widths[end] - widths[start]
-            total = (
-                cost[start]
-                + 1.0
-                + ends[end]
-                + max(0.0, 2 - 2 * on_screen / _SHORTEST)
-                + min(3.0, max(0.0, columns * 1000 / max(on_screen, 300) - _READING) / 10)
-            )
+            on_screen = run[end].start - begun if end < size else spoken + _LINGER
+            total = base + ends[end] + _haste(on_screen, widths[end] - offset)
             if total < cost[end]:
                 cost[end], previous[end] = total, start
     edges = [size]
     while edges[-1]:
         edges.append(previous[edges[-1]])
     return edges[::-1]
+
+
+def _haste(on_screen: int, columns: int) -> float:
+    """What it costs that a cue is on the screen for that many milliseconds only."""
+    if on_screen >= _SHORTEST and columns * 1000 <= on_screen * _READING:
+        return 0.0
+    flash = max(0.0, 2 - 2 * on_screen / _SHORTEST)
+    return flash + min(3.0, max(0.0, columns * 1000 / max(on_screen, 300) - _READING) / 10)
 
 
 def _end_penalty(run: Sequence[Piece], end: int) -> float:
@@ -175,20 +175,19 @@ def _reach(run: Sequence[Piece], width: int) -> list[int]:
 
 def _lines(group: Sequence[Piece]) -> list[str]:
     """One line, or two of similar length that end where speech does."""
-    whole = join_pieces(group)
-    if cells(whole) <= LINE:
-        return [whole]
-    best: tuple[float, list[str]] | None = None
+    total = sum(part.cells + part.spaced for part in group) - group[0].spaced
+    if total <= LINE:
+        return [join_pieces(group)]
+    best, cut_at, upper = float("inf"), 0, group[0].cells
     for index in range(1, len(group)):
-        upper, lower = join_pieces(group[:index]), join_pieces(group[index:])
-        widest = max(cells(upper), cells(lower))
+        widest = max(upper, total - upper - group[index].spaced)
         if widest <= LINE:
-            bonus = (
-                10 if ends_sentence(group[index - 1].text) else 6 if ends_clause(group[index - 1].text) else 0
-            )
-            if best is None or widest - bonus < best[0]:
-                best = (widest - bonus, [upper, lower])
-    return best[1] if best else wrap(group, LINE)
+            before = group[index - 1].text
+            bonus = 10 if ends_sentence(before) else 6 if ends_clause(before) else 0
+            if widest - bonus < best:
+                best, cut_at = widest - bonus, index
+        upper += group[index].cells + group[index].spaced
+    return [join_pieces(group[:cut_at]), join_pieces(group[cut_at:])] if cut_at else wrap(group, LINE)
 
 
 def _needed(cue: Cue) -> int:

@@ -240,12 +240,13 @@ class EmbeddedValkey:
         logger.error(
             "the append-only file is damaged; a copy is in %s, what can be saved is used", aside.name
         )
+        server = find_server()
         # The server program is also the checker: it goes by the name it is called with.
         checker = await asyncio.create_subprocess_exec(
-            "valkey-check-aof",
+            server.name.replace("-server", "-check-aof"),
             "--fix",
             str(manifests[0].relative_to(self._directory)),
-            executable=str(find_server()),
+            executable=str(server),
             cwd=self._directory,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.DEVNULL,

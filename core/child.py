@@ -3,6 +3,9 @@
 A `Child` is a Python process that runs functions named `module:function`, one at a time, and stays: a loaded
 model is reused. The two sides speak JSON lines over pipes; a function gets its keyword arguments and may take
 `report`, a callable for the finished fraction. It ends with its parent, and `CancelledError` kills it.
+
+The signals that ask a service to stop (SIGTERM, SIGINT, SIGHUP) are the parent's to answer: service managers
+send them to every process of the service, and a child that obeyed would fail the recording it works on.
 """
 
 from __future__ import annotations
@@ -16,8 +19,11 @@ import os
 import resource
 import signal
 import sys
+import threading
 from collections.abc import Callable, Mapping
 from importlib import import_module
+from pathlib import Path
+from queue import SimpleQueue
 from types import TracebackType
 from typing import Any, Self
 
@@ -25,6 +31,9 @@ from core.errors import ErniError, Rejected, Transient
 
 _LINE_LIMIT = 64 * 2**20  # a 12-hour recording's words are one line of about 20 MB
 _PR_SET_PDEATHSIG = 1
+_ROOT = str(Path(__file__).resolve().parents[1])
+# Not `-m`, which would let files in the current directory, such as a folder of downloads, pass for modules.
+_START = "import sys; sys.path.append(sys.argv.pop(1)); from core.child import serve; serve()"
 
 
 class ChildDied(ErniError):
@@ -89,29 +98,47 @@ class Child:
             process = await self._running()
             try:
                 async with asyncio.timeout(timeout):
-                    return await self._exchange(process, function, arguments, report)
-            except BaseException as error:
-                if not isinstance(error, (Rejected, Transient, ChildFailed)):
-                    await self._kill()
+                    kind, value = await self._exchange(process, function, arguments, report)
+            except (
+                BaseException
+            ):  # also what `report` raises: the rest of this call's answers is still to come
+                await self._kill()
                 raise
+        if kind == "rejected":
+            raise Rejected(value)
+        if kind == "transient":
+            raise Transient(value[0], retry_after=value[1])
+        if kind == "failed":
+            raise ChildFailed(*value)
+        return value
 
     async def close(self) -> None:
         """End the process."""
         await self._kill()
 
     async def _running(self) -> asyncio.subprocess.Process:
-        if self._process is None or self._process.returncode is not None:
-            self._process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-m",
-                "core.child",
-                json.dumps(self._limits | {"parent": os.getpid()}),
-                stdin=asyncio.subprocess.PIPE,
-                stdout=asyncio.subprocess.PIPE,
-                limit=_LINE_LIMIT,
-                env=os.environ | self._environment,
-                start_new_session=True,  # a Ctrl-C in the terminal is the parent's to handle
-            )
+        process = self._process
+        if (
+            process is not None
+            and process.returncode is None
+            and process.stdout is not None
+            and not process.stdout.at_eof()
+        ):
+            return process
+        await self._kill()
+        self._process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-P",
+            "-c",
+            _START,
+            _ROOT,
+            json.dumps(self._limits | {"parent": os.getpid()}),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            limit=_LINE_LIMIT,
+            env=os.environ | self._environment,
+            start_new_session=True,  # a Ctrl-C in the terminal is the parent's to handle
+        )
         return self._process
 
     async def _exchange(
@@ -120,25 +147,22 @@ class Child:
         function: str,
         arguments: Mapping[str, Any],
         report: Callable[[float], None] | None,
-    ) -> Any:
+    ) -> tuple[str, Any]:
+        """Send one call; its answer as kind and value."""
         if process.stdin is None or process.stdout is None:
             raise ChildDied("The process has no pipes.")
         with contextlib.suppress(ConnectionError):  # a dead reader shows below as an empty line
             process.stdin.write(json.dumps([function, dict(arguments)]).encode() + b"\n")
             await process.stdin.drain()
-        while line := await process.stdout.readline():
-            kind, value = json.loads(line)
-            if kind == "progress":
+        try:
+            while (line := await process.stdout.readline()).endswith(b"\n"):
+                kind, value = json.loads(line)
+                if kind != "progress":
+                    return kind, value
                 if report is not None:
                     report(value)
-            elif kind == "result":
-                return value
-            elif kind == "rejected":
-                raise Rejected(value)
-            elif kind == "transient":
-                raise Transient(value)
-            else:
-                raise ChildFailed(*value)
+        except asyncio.LimitOverrunError as error:
+            raise ChildFailed("AnswerTooLong", f"{function} answered with too much.") from error
         code = await process.wait()
         raise ChildDied(
             f"The process running {function} ended with status {code}.",
@@ -163,38 +187,62 @@ async def run_in_child(
     memory_bytes: int | None = None,
     cpu_seconds: int | None = None,
     timeout: float | None = None,  # noqa: ASYNC109
+    environment: Mapping[str, str] | None = None,
 ) -> Any:
     """`Child.call` in a process of its own, which ends afterwards."""
-    async with Child(memory_bytes=memory_bytes, cpu_seconds=cpu_seconds) as child:
+    async with Child(memory_bytes=memory_bytes, cpu_seconds=cpu_seconds, environment=environment) as child:
         return await child.call(function, arguments, report=report, timeout=timeout)
 
 
 def _apply(limits: Mapping[str, Any]) -> None:
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != limits["parent"]:  # the parent died before the line above
             sys.exit(1)
     os.nice(limits["nice"])
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    _limit(resource.RLIMIT_CORE, 0, 0)
     if limits["memory_bytes"] is not None:
-        resource.setrlimit(resource.RLIMIT_AS, (limits["memory_bytes"],) * 2)
+        _limit(resource.RLIMIT_AS, limits["memory_bytes"], limits["memory_bytes"])
     if limits["cpu_seconds"] is not None:
-        resource.setrlimit(resource.RLIMIT_CPU, (limits["cpu_seconds"], limits["cpu_seconds"] + 5))
+        _limit(resource.RLIMIT_CPU, limits["cpu_seconds"], limits["cpu_seconds"] + 5)
+
+
+def _limit(what: int, soft: int, hard: int) -> None:
+    """Set a limit, but never ask for more than the machine already allows, which would fail."""
+    _, allowed = resource.getrlimit(what)
+    if allowed != resource.RLIM_INFINITY:
+        soft, hard = min(soft, allowed), min(hard, allowed)
+    resource.setrlimit(what, (soft, hard))
+
+
+def _listen(calls: SimpleQueue[bytes]) -> None:
+    """Pass lines on from standard input; its end means that the parent is gone or wants us gone."""
+    with os.fdopen(os.dup(0), "rb") as questions:
+        nothing = os.open(os.devnull, os.O_RDONLY)
+        os.dup2(nothing, 0)  # what a function starts must not read our calls
+        os.close(nothing)
+        for line in questions:
+            calls.put(line)
+    os._exit(0)
 
 
 def serve() -> None:
-    """The child's side: read calls from standard input until it closes."""
+    """The child's side: answer calls from standard input until it closes."""
     _apply(json.loads(sys.argv[1]))
     # Native libraries print to standard output; the pipe is kept for answers alone.
     answers = os.fdopen(os.dup(1), "w", buffering=1, encoding="utf-8")
     os.dup2(2, 1)
+    calls: SimpleQueue[bytes] = SimpleQueue()
+    threading.Thread(target=_listen, args=(calls,), daemon=True).start()
 
     def answer(kind: str, value: Any) -> None:
         answers.write(json.dumps([kind, value]) + "\n")
         answers.flush()
 
-    for line in sys.stdin:
-        name, arguments = json.loads(line)
+    while True:
+        name, arguments = json.loads(calls.get())
         try:
             module, _, attribute = name.partition(":")
             function = getattr(import_module(module), attribute)
@@ -204,10 +252,6 @@ def serve() -> None:
         except Rejected as error:
             answer("rejected", error.user_message)
         except Transient as error:
-            answer("transient", str(error))
+            answer("transient", [str(error), error.retry_after])
         except Exception as error:  # noqa: BLE001  (the boundary: the parent decides)
             answer("failed", [type(error).__name__, str(error)])
-
-
-if __name__ == "__main__":
-    serve()

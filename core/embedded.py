@@ -232,20 +232,22 @@ class EmbeddedValkey:
 
     async def _mend(self) -> None:
         """Cut a damaged append-only file back to its last whole command; the damaged one is kept aside."""
-        manifests = list((self._directory / "appendonlydir").glob("*.manifest"))
-        if not manifests:
+        logs = self._directory / "appendonlydir"
+        increments = sorted(logs.glob("*.incr.aof"), key=lambda path: int(path.name.split(".")[-3]))
+        if not increments:
             return
         aside = self._directory / f"appendonlydir.damaged-{os.getpid()}"
-        shutil.copytree(self._directory / "appendonlydir", aside, dirs_exist_ok=True)
+        shutil.copytree(logs, aside, dirs_exist_ok=True)
         logger.error(
             "the append-only file is damaged; a copy is in %s, what can be saved is used", aside.name
         )
         server = find_server()
+        # Only the newest file is being written to. (Given the manifest, Valkey 9.1 refuses its own base file.)
         # The server program is also the checker: it goes by the name it is called with.
         checker = await asyncio.create_subprocess_exec(
             server.name.replace("-server", "-check-aof"),
             "--fix",
-            str(manifests[0].relative_to(self._directory)),
+            str(increments[-1]),
             executable=str(server),
             cwd=self._directory,
             stdin=asyncio.subprocess.PIPE,

@@ -72,6 +72,16 @@ class Settings(BaseSettings):
         alias="ERNI_LOCAL_MODEL",
         description="Whisper model of the `local` engine; `auto` takes what suits this machine.",
     )
+    local_speakers: str = Field(
+        "speakers",
+        alias="ERNI_LOCAL_SPEAKERS",
+        description="Speaker models of the `local` engine: a folder in the models folder.",
+    )
+    models_base_url: str = Field(
+        "https://huggingface.co",
+        alias="MODELS_BASE_URL",
+        description="Server that local weights are fetched from: the hub or a mirror of it.",
+    )
 
     # limits
     max_bytes: int = Field(

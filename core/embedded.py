@@ -39,11 +39,14 @@ _SILENT_CHECKS = 3  # of up to 6 s each: a disk that stalls is not a frozen serv
 _OLDEST_SERVER = (6, 2)  # docket needs XAUTOCLAIM
 
 
-def find_server() -> Path:
-    """The server program: one that the machine's administrator keeps up to date, else the bundled one.
+def find_server(last: str = "") -> Path:
+    """The server program: the `last` one used on these data if it is still there, since another one may not
+    read them; else one that the machine's administrator keeps up to date; else the bundled one.
 
-    Raises Misconfigured if there is neither.
+    Raises Misconfigured if there is none.
     """
+    if last and Path(last).is_file():
+        return Path(last)
     for name in ("valkey-server", "redis-server"):
         if (found := shutil.which(name)) and _version(found) >= _OLDEST_SERVER:
             return Path(found)
@@ -153,10 +156,16 @@ class EmbeddedValkey:
                 f"The bundled Valkey does not start; its log is {self._directory / 'valkey.log'}."
             )
 
+    def _server(self) -> Path:
+        note = self._directory / "server"
+        server = find_server(note.read_text() if note.exists() else "")
+        note.write_text(str(server))
+        return server
+
     async def _start(self) -> None:
         # Paths are relative to the working directory, so that spaces in it need no quoting.
         self._process = await asyncio.create_subprocess_exec(
-            str(find_server()),
+            str(self._server()),
             *("--port", "0"),
             *("--unixsocket", self._socket_argument()),
             *("--unixsocketperm", "700"),
@@ -241,8 +250,8 @@ class EmbeddedValkey:
         logger.error(
             "the append-only file is damaged; a copy is in %s, what can be saved is used", aside.name
         )
-        server = find_server()
-        # Only the newest file is being written to. (Given the manifest, Valkey 9.1 refuses its own base file.)
+        server = self._server()
+        # Only the newest file is written to; given the manifest, Valkey 9.1 refuses its own base file.
         # The server program is also the checker: it goes by the name it is called with.
         checker = await asyncio.create_subprocess_exec(
             server.name.replace("-server", "-check-aof"),

@@ -118,3 +118,12 @@ def test_an_old_server_of_the_system_is_passed_over(tmp_path: Path, monkeypatch:
     old.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
     assert find_server() != old
+
+
+async def test_data_stay_with_the_server_that_wrote_them(tmp_path: Path) -> None:
+    """A server found later, such as an older one from the distribution, may not read them."""
+    async with EmbeddedValkey(tmp_path):
+        pass
+    note = tmp_path / "valkey" / "server"
+    assert find_server(note.read_text()) == Path(note.read_text())
+    assert find_server(str(tmp_path / "gone")).is_file()

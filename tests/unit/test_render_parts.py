@@ -1,5 +1,7 @@
 """The pure pieces that every transcript format is made of."""
 
+# ruff: noqa: RUF001  (the text under test is Chinese)
+
 from __future__ import annotations
 
 import html
@@ -40,6 +42,10 @@ def said(*texts: str, start: float = 0.0, each: float = 0.3, gap: float = 0.0) -
         Word(start=start + index * step, end=start + index * step + each, text=text)
         for index, text in enumerate(texts)
     )
+
+
+def spoken(text: str, *, start: float = 0.0, each: float = 0.3, gap: float = 0.0) -> tuple[Word, ...]:
+    return said(*text.split(), start=start, each=each, gap=gap)
 
 
 def utterance(speaker: str | None, words: tuple[Word, ...], *, overlap: bool = False) -> Utterance:
@@ -125,10 +131,10 @@ def test_clean_text_is_one_encodable_line_without_overrides(text: str) -> None:
     found.encode()
     assert found == clean(found)
     assert not re.search("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufffe\uffff]", found)
-    wanted = [letter for letter in text if letter.isalnum()]
-    assert [letter for letter in found if letter in set(wanted)] == wanted or "\ud800" <= max(
-        text
-    ) <= "\udfff"
+    whole = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    assert [letter for letter in found if letter.isalnum()] == [
+        letter for letter in whole if letter.isalnum()
+    ]
 
 
 def test_clean_keeps_what_emoji_and_scripts_need_and_mends_surrogates() -> None:
@@ -203,7 +209,7 @@ def test_emoji_and_accents_are_never_cut_in_two() -> None:
 
 def test_a_line_does_not_begin_with_closing_punctuation() -> None:
     lines = wrap(pieces(said("今天天气很好，我们（大家）走。"), limit=12), 12)
-    assert all(line[0] not in "，。）" and line[-1] not in "（" for line in lines)
+    assert all(line[0] not in "，。）" and line[-1] != "（" for line in lines)
     assert len(lines) > 1
 
 
@@ -214,20 +220,10 @@ def test_a_line_does_not_begin_with_closing_punctuation() -> None:
 def test_escaped_markdown_shows_exactly_the_text(text: str) -> None:
     text = clean(text)
     parser = MarkdownIt("commonmark").enable(["table", "strikethrough"])
-    for source, tags in (
-        (escape(text), ["<p>", "</p>"]),
-        (f"> **Note:** {escape(text)}", None),
-        (f"| a |\n| - |\n| {escape(text)} |", None),
-    ):
-        page = parser.render(source)
-        assert not set(re.findall(r"<(\w+)", page)) - set(
-            ["p", "blockquote", "strong", "table", "thead", "tbody", "tr", "th", "td"]
-        )
-        shown_text = html.unescape(re.sub(r"<[^>]*>", "", page)).split("Note:")[-1].strip()
-        if tags is None:
-            assert text in " ".join(shown_text.split()) or text in shown_text
-        elif text:
-            assert html.unescape(page) == f"<p>{text}</p>\n"
+    literal = html.escape(text, quote=False).replace('"', "&quot;")
+    assert parser.render(escape(text)) == (f"<p>{literal}</p>\n" if text else "")
+    assert f"<p><strong>Note:</strong> {literal}".rstrip() in parser.render(f"> **Note:** {escape(text)}")
+    assert f"<td>{literal}</td>" in parser.render(f"| a |\n| - |\n| {escape(text)} |")
 
 
 @pytest.mark.parametrize(
@@ -293,13 +289,16 @@ def test_a_long_monologue_without_pauses_becomes_paragraphs() -> None:
 
 # --- cues ---
 
-SENTENCES = ["The", "migration", "of", "the", "customer", "table", "took", "four", "hours", "instead", "of", "one,", "and", "nobody", "had", "measured", "it", "on", "a", "copy", "of", "production.", "That", "is", "the", "whole", "story.", "We", "will", "measure", "next", "time,", "and", "we", "will", "have", "a", "switch."]
+SENTENCES = (
+    "The migration of the customer table took four hours instead of one, and nobody had measured it on a copy"
+    " of production. That is the whole story. We will measure next time, and we will have a switch."
+)
 
 
 def test_cues_are_readable_and_end_where_sentences_do() -> None:
-    cues = cut(transcript(utterance("A", said(*SENTENCES, each=0.3, gap=0.05))))
+    cues = cut(transcript(utterance("A", spoken(SENTENCES, gap=0.05))))
     texts = [" ".join(cue.voices[0].lines(named=False)) for cue in cues]
-    assert " ".join(texts) == " ".join(SENTENCES)
+    assert " ".join(texts) == SENTENCES
     for cue in cues:
         assert len(cue.voices[0].lines(named=False)) <= 2
         assert all(cells(line) <= LINE for line in cue.voices[0].lines(named=False))
@@ -317,7 +316,7 @@ def test_a_pause_ends_a_cue() -> None:
 
 
 def test_a_turn_without_word_times_is_cut_by_width() -> None:
-    whole = Word(start=0, end=20, text=" ".join(SENTENCES))
+    whole = Word(start=0, end=20, text=SENTENCES)
     cues = cut(transcript(utterance("A", (whole,))))
     assert len(cues) >= 3
     assert all(cue.end - cue.start <= 7000 for cue in cues)
@@ -325,7 +324,7 @@ def test_a_turn_without_word_times_is_cut_by_width() -> None:
 
 
 def test_an_interjection_joins_the_cue_that_it_falls_into() -> None:
-    long = said(*["I", "was", "saying", "that", "the", "release", "went", "out", "on", "Thursday"], each=0.5)
+    long = spoken("I was saying that the release went out on Thursday", each=0.5)
     both = cut(transcript(utterance("A", long), utterance("B", said("Mhm.", start=2), overlap=True)))
     assert len(both) == 2
     assert both[1].start < both[0].end  # WebVTT keeps the true times
@@ -337,8 +336,8 @@ def test_an_interjection_joins_the_cue_that_it_falls_into() -> None:
 
 
 def test_two_who_talk_at_once_follow_one_another_once_the_first_could_be_read() -> None:
-    first = said(*["This", "is", "what", "the", "first", "one", "says", "now"], each=0.6)
-    second = said(*["and", "this", "is", "the", "second", "over", "it"], start=4.2, each=0.6)
+    first = spoken("This is what the first one says now", each=0.6)
+    second = spoken("and this is the second over it", start=4.2, each=0.6)
     flat = flatten(cut(transcript(utterance("A", first), utterance("B", second, overlap=True))))
     assert [voice.speaker for cue in flat for voice in cue.voices] == ["A", "B"]
     assert flat[0].end == flat[1].start == 4200

@@ -43,6 +43,7 @@ _INVERTED = -0.6
 _SAME_SOUND = 4.0
 _SAME_SOUND_SHARE = 0.9
 _NEGLIGIBLE = 40.0
+_HISS_NEGLIGIBLE = 10.0
 _BOOST_PEAK = 0.7
 
 _LEVELS = _LOWEST + _STEP * np.arange(_BINS)
@@ -113,7 +114,7 @@ def decide(statistics: Statistics, *, downmixed: int = 1, alternatives: bool = F
         return Decision(silent=True, apart=(), weights=(1.0 / count,) * count)
     apart = _apart(statistics, live, loud)
     if not apart:
-        live = [source for source in live if loud[source] >= max(loud) - _NEGLIGIBLE]
+        live = [source for source in live if loud[source] >= max(loud) - _worthless(statistics, source, loud)]
         live = _without_copies(statistics, live, loud) if alternatives else live
         live = _without_inverted(statistics, live)
     weight = 1.0 / len(live)
@@ -126,6 +127,13 @@ def decide(statistics: Statistics, *, downmixed: int = 1, alternatives: bool = F
         apart=apart,
         weights=tuple(weight if source in live else 0.0 for source in range(count)),
     )
+
+
+def _worthless(statistics: Statistics, source: int, loud: list[float]) -> float:
+    """How far below the loudest source this one only adds noise: less far if it is nothing but steady hiss."""
+    levels = statistics.levels[source]
+    hiss = int(levels[_active(levels, loud[source])].sum()) < _LESSER_FRAMES
+    return _HISS_NEGLIGIBLE if hiss else _NEGLIGIBLE
 
 
 def _loud(histogram: npt.NDArray[np.int64]) -> float:
@@ -154,17 +162,17 @@ def _apart(statistics: Statistics, live: list[int], loud: list[float]) -> tuple[
         return ()
     for first, second in combinations(speaking, 2):
         joint = statistics.joint[statistics.pairs.index((first, second))]
-        lead = _lead(loud[first], loud[second])
-        first_active, second_active = active[first][:, None], active[second][None, :]
-        total = int(joint[first_active | second_active].sum())
-        leads = int(joint[first_active & (lead >= _DOMINANCE)].sum())
-        trails = int(joint[second_active & (lead <= -_DOMINANCE)].sum())
-        independent = (
-            leads + trails >= _APART_SHARE * total
-            and min(leads, trails) >= max(_LESSER_FRAMES, _LESSER_SHARE * total)
-            and abs(_correlation(statistics, first, second)) < _SAME_WAVE
-        )
-        if not independent:
+        either = active[first][:, None] | active[second][None, :]
+        total = int(joint[either].sum())
+        least = max(_LESSER_FRAMES, _LESSER_SHARE * total)
+        for lead in (_lead(0.0, 0.0), _lead(loud[first], loud[second])):
+            leads = int(joint[active[first][:, None] & (lead >= _DOMINANCE)].sum())
+            trails = int(joint[active[second][None, :] & (lead <= -_DOMINANCE)].sum())
+            if leads + trails >= _APART_SHARE * total and min(leads, trails) >= least:
+                break
+        else:
+            return ()
+        if abs(_correlation(statistics, first, second)) >= _SAME_WAVE:
             return ()
     return tuple(speaking)
 

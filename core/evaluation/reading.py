@@ -11,7 +11,7 @@ import re
 import unicodedata
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from core.evaluation.session import NoTranscript, Segment, Session, Unreadable, scoring_package
@@ -24,6 +24,11 @@ MAX_BYTES = 256 * 2**20
 
 SUFFIXES = (".json", ".seglst", ".stm", ".ctm", ".rttm", ".txt")
 """File name endings that are read, the richest format first."""
+
+_STM = "recording channel speaker start end words..."
+_CTM = "recording channel start duration word [confidence]"
+_RTTM = "SPEAKER recording channel start duration <NA> <NA> speaker <NA> <NA>"
+_UEM = "recording channel start end"
 
 _STM_LABEL = re.compile(r"^<[^<>\s]*,[^<>\s]*>\s*")
 _STM_NO_SPEECH = frozenset({"ignore_time_segment_in_scoring", "inter_segment_gap"})
@@ -59,7 +64,7 @@ def read_uem(path: Path) -> dict[str, tuple[tuple[float, float], ...]]:
     found: dict[str, tuple[tuple[float, float], ...]] = {}
     for number, line in _numbered(_text(path)):
         with _located(f"{path}: line {number}"):
-            row = _parse_line(parse, line, "recording channel start end")
+            row, _ = _parse_line(parse, line, _UEM)
             region = (_seconds(row.begin_time), _seconds(row.end_time))
         name = unicodedata.normalize("NFC", row.filename)
         found[name] = (*found.get(name, ()), region)
@@ -103,9 +108,17 @@ def _located(place: str) -> Iterator[None]:
         raise type(error)(f"{place}: {error}") from None
 
 
-def _parse_line(parse: Callable[..., Any], line: str, form: str) -> Any:
+def _parse_line(parse: Callable[..., Any], line: str, form: str) -> tuple[Any, str]:
+    """What meeteval reads in `line`, and the channel, which stands before `start` in `form`.
+
+    meeteval 0.4.3 refuses lines whose channel is a letter and whose start is a whole number (`call A 0 1`),
+    so it is shown another channel.
+    """
+    place = form.split().index("channel")
+    fields = line.split(maxsplit=place + 1)
+    channel = fields[place] if place < len(fields) else ""
     try:
-        return parse(line, parse_float=float)
+        return parse(" ".join([*fields[:place], "0", *fields[place + 1 :]]), parse_float=float), channel
     # meeteval checks with assert, and passes on what int() and unpacking raise
     except (ValueError, AssertionError, IndexError, TypeError):
         raise Unreadable(f"not of the form `{form}`.") from None
@@ -134,7 +147,7 @@ def _stm(text: str) -> tuple[Session, ...]:
     found: dict[str, list[Segment]] = {}
     for number, line in _numbered(text):
         with _located(f"line {number}"):
-            row = _parse_line(parse, line, "recording channel speaker start end words...")
+            row, _ = _parse_line(parse, line, _STM)
             start, end = _span(row.begin_time, row.end_time)
         segments = found.setdefault(row.filename, [])
         words = _STM_LABEL.sub("", row.transcript)
@@ -149,9 +162,9 @@ def _ctm(text: str) -> tuple[Session, ...]:
     found: dict[str, list[Segment]] = {}
     for number, line in _numbered(text):
         with _located(f"line {number}"):
-            row = _parse_line(parse, line, "recording channel start duration word [confidence]")
+            row, channel = _parse_line(parse, line, _CTM)
             start, end = _span(row.begin_time, _seconds(row.begin_time) + _seconds(row.duration))
-        segment = Segment(speaker=str(row.channel), start=start, end=end, text=row.word)
+        segment = Segment(speaker=channel, start=start, end=end, text=row.word)
         found.setdefault(row.filename, []).append(segment)
     if not found:
         return _sessions(found, speakers=False)
@@ -173,10 +186,9 @@ def _rttm(text: str) -> tuple[Session, ...]:
         if kind in _RTTM_OTHER:
             continue
         with _located(f"line {number}"):
-            form = "SPEAKER recording channel start duration <NA> <NA> speaker <NA> <NA>"
-            row = _parse_line(parse, line, form)
+            row, _ = _parse_line(parse, line, _RTTM)
             if kind != "SPEAKER":
-                raise Unreadable(f"not of the form `{form}`.")
+                raise Unreadable(f"not of the form `{_RTTM}`.")
             start, end = _span(row.begin_time, _seconds(row.begin_time) + _seconds(row.duration))
         segment = Segment(speaker=_speaker(row.speaker_id), start=start, end=end, text=None)
         found.setdefault(row.filename, []).append(segment)
@@ -200,7 +212,7 @@ def _json(text: str) -> tuple[Session, ...]:
     if isinstance(found, dict):
         for key in ("utterances", "segments"):
             if isinstance(found.get(key), list):
-                return (_document(found[key]),)
+                return (_document(found[key], found.get("name")),)
     raise NoTranscript("JSON without `utterances` and no SegLST list: not a transcript.")
 
 
@@ -234,18 +246,23 @@ def _spoken(row: dict[str, Any], key: str) -> str:
     return value
 
 
-def _document(rows: list[Any]) -> Session:
-    """Our own JSON, read by its structure, so that transcripts of every schema version can be scored."""
+def _document(rows: list[Any], name: object) -> Session:
+    """Our own JSON, read by its structure, so that transcripts of every schema version can be scored.
+
+    The recording's file name without its ending is the session, as in the SegLST that we write.
+    """
     segments = []
     for number, row in enumerate(rows, start=1):
         with _located(f"utterance {number}"):
             words = _timed_words(_object(row).get("words"))
-            spoken = " ".join(word for _, _, word in words) if words else _spoken(row, "text")
+            spoken = " ".join(word for _, _, word in words)
+            if "text" in row or not words:
+                spoken = _spoken(row, "text")
             start, end = _span(row.get("start"), row.get("end"))
             speaker = _speaker(row.get("speaker"))
         segments.append(Segment(speaker=speaker, start=start, end=end, text=spoken, words=words))
     return Session(
-        session_id=None,
+        session_id=PurePosixPath(name).stem.strip() or None if isinstance(name, str) else None,
         segments=tuple(segments),
         has_text=True,
         # An unlabelled utterance among labelled ones is a speaker nobody knows; a file that never has the

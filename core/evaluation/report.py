@@ -17,7 +17,7 @@ from core.evaluation.comparing import FIGURES, Evaluation, Total
 from core.evaluation.figures import Scores, SpeechErrors, WordErrors
 from core.evaluation.wording import Normalizer, Unit
 
-SCHEMA = "erni-audio/evaluation/1"
+SCHEMA = "urn:erni-audio:evaluation:1"
 """Changes when a field changes its meaning or goes; new fields may come."""
 
 _NONE = "-"

@@ -35,8 +35,7 @@ def render_srt(transcript: Transcript, recording: Recording) -> bytes:  # noqa: 
         for number, (cue, lines) in enumerate(_named(cues, draft=transcript.draft), 1)
     ]
     if not cues:
-        lines = [_DRAFT, _SILENCE] if transcript.draft else [_SILENCE]
-        blocks = ["\n".join(["1", _times(_silence(transcript), ","), *lines])]
+        blocks = [f"1\n{_silence(transcript, ',')}"]
     return ("\n\n".join(blocks) + "\n").encode()
 
 
@@ -53,9 +52,9 @@ def render_vtt(transcript: Transcript, recording: Recording) -> bytes:  # noqa: 
         voice = cue.voices[0]
         text = _vtt_text("\n".join(voice.lines(named=False)))
         notice = f"{_DRAFT}\n" if transcript.draft and index == 0 else ""
-        blocks.append(f"{_times(cue, '.')}\n{notice}<v {_vtt_text(voice.speaker)}>{text}</v>")
+        blocks.append(f"{_times(cue, '.')}\n{notice}<v {_annotation(voice.speaker)}>{text}</v>")
     if not cues:
-        blocks.append(f"{_times(_silence(transcript), '.')}\n{_SILENCE}")
+        blocks.append(_silence(transcript, "."))
     return ("\n\n".join(blocks) + "\n").encode()
 
 
@@ -70,8 +69,11 @@ def _named(cues: list[Cue], *, draft: bool) -> Iterator[tuple[Cue, list[str]]]:
         yield cue, lines
 
 
-def _silence(transcript: Transcript) -> Cue:
-    return Cue(start=0, end=min(max(milliseconds(transcript.seconds), 1000), 5000), voices=())
+def _silence(transcript: Transcript, separator: str) -> str:
+    """The only cue of a recording without speech: many programs refuse a file without cues."""
+    end = min(max(milliseconds(transcript.seconds), 1000), 5000)
+    lines = [_DRAFT, _SILENCE] if transcript.draft else [_SILENCE]
+    return "\n".join([_times(Cue(start=0, end=end, voices=()), separator), *lines])
 
 
 def _times(cue: Cue, separator: str) -> str:
@@ -83,6 +85,11 @@ def _srt_line(line: str) -> str:
     if not has_rtl(line):
         return line
     return (_RIGHT_TO_LEFT if is_rtl(line) else _LEFT_TO_RIGHT) + line + _POP
+
+
+def _annotation(name: str) -> str:
+    """A name that the end of its tag does not make into an arrow."""
+    return _vtt_text(name + _JOINER if name.endswith("--") else name)
 
 
 def _vtt_text(text: str) -> str:

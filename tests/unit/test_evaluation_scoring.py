@@ -264,7 +264,7 @@ def session(rows: Sequence[tuple[str, float, float, str]]) -> Session:
     return spoken(*((who, start, start + length, text) for who, start, length, text in rows))
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=40)
 @given(reference=ROWS, hypothesis=ROWS, labels=st.permutations(["A", "B", "C", "D"]))
 def test_names_of_speakers_do_not_matter(
     reference: list[tuple[str, float, float, str]],
@@ -282,7 +282,7 @@ def test_names_of_speakers_do_not_matter(
     assert wrong[0] == pytest.approx(wrong[1], abs=1e-6)
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=40)
 @given(reference=ROWS, hypothesis=ROWS)
 def test_each_constraint_only_adds_errors(
     reference: list[tuple[str, float, float, str]], hypothesis: list[tuple[str, float, float, str]]
@@ -298,7 +298,7 @@ def test_each_constraint_only_adds_errors(
     assert itself.cpwer.errors == 0
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=40)
 @given(reference=ROWS, hypothesis=ROWS)
 def test_the_way_for_many_speakers_agrees_with_meeteval(
     reference: list[tuple[str, float, float, str]], hypothesis: list[tuple[str, float, float, str]]

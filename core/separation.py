@@ -68,22 +68,24 @@ class Statistics:
         """Take the next samples, however many. What is left over at the end makes no frame and is ignored."""
         if not len(block):
             return
-        self.mean_peak = max(self.mean_peak, float(np.abs(block.mean(axis=1)).max()))
+        mean = block @ np.full(self.sources, 1 / self.sources, np.float32)
+        self.mean_peak = max(self.mean_peak, float(np.abs(mean).max()))
         block = np.concatenate((self._rest, block)) if len(self._rest) else block
         count = len(block) // FRAME
         self._rest = block[count * FRAME :].copy()
         if not count:
             return
-        whole = block[: count * FRAME]
-        self.products += whole.T.astype(np.float64) @ whole
+        columns = np.ascontiguousarray(block[: count * FRAME].T)
+        self.products += columns @ columns.T
+        frames = columns.reshape(self.sources, count, FRAME)
         # The variance, not the power: a constant offset of cheap sound cards is not sound.
-        power = whole.reshape(count, FRAME, self.sources).var(axis=1)
-        decibels = 10 * np.log10(power + 1e-12)
+        power = np.einsum("scf,scf->sc", frames, frames) / FRAME - frames.mean(axis=2) ** 2
+        decibels = 10 * np.log10(np.maximum(power, 0.0) + 1e-12)
         index = np.clip(np.rint((decibels - _LOWEST) / _STEP), 0, _BINS - 1).astype(np.intp)
         for source in range(self.sources):
-            self.levels[source] += np.bincount(index[:, source], minlength=_BINS)
+            self.levels[source] += np.bincount(index[source], minlength=_BINS)
         for pair, (first, second) in enumerate(self.pairs):
-            flat = np.bincount(index[:, first] * _BINS + index[:, second], minlength=_BINS * _BINS)
+            flat = np.bincount(index[first] * _BINS + index[second], minlength=_BINS * _BINS)
             self.joint[pair] += flat.reshape(_BINS, _BINS)
 
 
@@ -130,7 +132,7 @@ def decide(statistics: Statistics, *, downmixed: int = 1, alternatives: bool = F
 
 
 def _worthless(statistics: Statistics, source: int, loud: list[float]) -> float:
-    """How far below the loudest source this one only adds noise: less far if it is nothing but steady hiss."""
+    """How far below the loudest source this one adds only noise: less far for steady hiss."""
     levels = statistics.levels[source]
     hiss = int(levels[_active(levels, loud[source])].sum()) < _LESSER_FRAMES
     return _HISS_NEGLIGIBLE if hiss else _NEGLIGIBLE

@@ -20,6 +20,7 @@ _LONGEST_GAP = 3600.0
 _BACKWARDS = 1.0
 _MAX_CHANNELS = 64
 _RATES = range(2000, 6_200_000)
+_BATCH = 16384
 
 
 class SoundTrack:
@@ -33,6 +34,8 @@ class SoundTrack:
         self._stream = stream
         self._origin = origin
         self._columns = columns
+        self._time_base = float(stream.time_base or 0)
+        self._fifo = av.AudioFifo()
         self._resampler: av.AudioResampler | None = None
         self._shape: tuple[str, str, int] | None = None
         self._heard = 0.0
@@ -46,8 +49,8 @@ class SoundTrack:
             return
         except FFmpegError:
             end = self._heard
-            if packet.pts is not None and packet.time_base is not None:
-                end = float((packet.pts + (packet.duration or 0)) * packet.time_base) - self._origin
+            if packet.pts is not None:
+                end = (packet.pts + (packet.duration or 0)) * self._time_base - self._origin
             self._failed_until = max(self._failed_until or 0.0, end)
             return
         for frame in frames:
@@ -65,10 +68,20 @@ class SoundTrack:
         return self._failed_until is not None and self._failed_until - self._heard > _GAP
 
     def _flush(self) -> Iterator[Samples]:
+        """Everything up to here, and a new beginning."""
+        yield from self._resample()
         if self._resampler is not None:
             for frame in self._resampler.resample(None):
                 yield self._samples(frame)
         self._resampler = self._shape = None
+        self._fifo = av.AudioFifo()
+
+    def _resample(self) -> Iterator[Samples]:
+        if self._fifo.samples and (batch := self._fifo.read(partial=True)) is not None:
+            if self._resampler is None:
+                self._resampler = av.AudioResampler(format="flt", rate=RATE, frame_size=BLOCK)
+            for frame in self._resampler.resample(batch):
+                yield self._samples(frame)
 
     def _frame(self, frame: av.AudioFrame) -> Iterator[Samples]:
         channels = frame.layout.nb_channels
@@ -88,12 +101,13 @@ class SoundTrack:
             self.lost += gap if self._failed_until is not None else 0.0
             yield from _silence(gap, self._columns)
         self._failed_until = None
-        if self._resampler is None:
-            self._resampler = av.AudioResampler(format="flt", rate=RATE, frame_size=BLOCK)
-            self._shape = shape
+        self._shape = shape
         self._heard += frame.samples / frame.sample_rate
-        for resampled in self._resampler.resample(frame):
-            yield self._samples(resampled)
+        # Frames of codecs are small: resampling several at once halves the time that everything takes.
+        frame.pts = None
+        self._fifo.write(frame)
+        if self._fifo.samples >= _BATCH:
+            yield from self._resample()
 
     def _gap(self, frame: av.AudioFrame) -> float:
         """Seconds of nothing before this frame: a muted recorder, lost packets, a track that starts late.
@@ -101,9 +115,9 @@ class SoundTrack:
         They become silence, so that times in the transcript are those of the player. Jumps backwards or by
         more than an hour are a new clock, not a gap.
         """
-        if frame.pts is None or frame.time_base is None:
+        if frame.pts is None:
             return 0.0
-        gap = float(frame.pts * frame.time_base) - self._origin - self._heard
+        gap = frame.pts * self._time_base - self._origin - self._heard
         if _GAP < gap <= _LONGEST_GAP:
             return gap
         if gap < -_BACKWARDS or gap > _LONGEST_GAP:
@@ -114,10 +128,12 @@ class SoundTrack:
         # Not `to_ndarray`: in PyAV 18.1 it reads past the end of the plane table of wide frames and crashes.
         channels = frame.layout.nb_channels
         flat = np.frombuffer(memoryview(frame.planes[0]), np.float32)[: frame.samples * channels]
-        samples = np.nan_to_num(flat.reshape(-1, channels), nan=0.0, posinf=1.0, neginf=-1.0)
+        samples = flat.reshape(-1, channels)
+        if not np.isfinite(samples.sum()):
+            samples = np.nan_to_num(samples, nan=0.0, posinf=1.0, neginf=-1.0)
         if channels == self._columns:
             return samples
-        mean = samples.mean(axis=1, keepdims=True)
+        mean = (samples @ np.full(channels, 1 / channels, np.float32))[:, None]
         return np.repeat(mean, self._columns or 1, axis=1)
 
 

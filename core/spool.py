@@ -40,7 +40,10 @@ class _Wav:
         self._wave.setnframes(0)
 
     def write(self, samples: npt.NDArray[np.float32]) -> None:
-        self.write_bytes(np.rint(np.clip(samples, -1.0, 1.0) * 32767).astype("<i2").tobytes())
+        scaled = samples * np.float32(32767)
+        self.write_bytes(
+            np.rint(np.clip(scaled, -32767, 32767, out=scaled), out=scaled).astype("<i2").tobytes()
+        )
 
     def write_bytes(self, data: bytes) -> None:
         self._wave.writeframesraw(data)
@@ -85,6 +88,8 @@ class Spool:
 
     def write(self, block: Samples) -> None:
         """Append `block`. Its number of columns must not change."""
+        if not len(block):
+            return
         sources = block.shape[1]
         if self._mix is None:
             self.statistics = Statistics(sources)
@@ -92,9 +97,9 @@ class Spool:
         with _disk_failures():
             if self._mix is None:
                 self._mix = self._open("audio.wav")
-            if sources > 1 and not self._each and float(np.ptp(block, axis=1).max(initial=0.0)) > _SAME:
+            if not self._each and any(np.abs(block[:, 0] - other).max() > _SAME for other in block.T[1:]):
                 self._each = [self._split(number) for number in range(sources)]
-            self._mix.write(block.mean(axis=1) if sources > 1 else block[:, 0])
+            self._mix.write(block @ np.full(sources, 1 / sources, np.float32))
             for wav, column in zip(self._each, block.T, strict=False):
                 wav.write(column)
         self._samples += len(block)

@@ -38,6 +38,7 @@ logger = logging.getLogger(__name__)
 
 _POST_JOBS = 4  # deliveries at once per door
 _RESTART_SECONDS = 5.0
+_KEEP_ALIVE: dict[str, Any] = {"socket_connect_timeout": 5, "socket_keepalive": True}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,7 +93,7 @@ async def _connect(settings: Settings, url: str, node: str) -> AsyncIterator[Sta
     key = settings.encryption_key
     vault = Vault(key.get_secret_value() if key else None)
     try:
-        redis = Redis.from_url(url, socket_connect_timeout=5, socket_keepalive=True)
+        redis = Redis.from_url(url, **_KEEP_ALIVE if not url.startswith("unix:") else {})
     except ValueError as error:
         raise Misconfigured(f"REDIS_URL is not a Redis URL: {error}") from None
     async with redis:

@@ -117,14 +117,8 @@ class Child:
         await self._kill()
 
     async def _running(self) -> asyncio.subprocess.Process:
-        process = self._process
-        if (
-            process is not None
-            and process.returncode is None
-            and process.stdout is not None
-            and not process.stdout.at_eof()
-        ):
-            return process
+        if self._process is not None and not _ended(self._process):
+            return self._process
         await self._kill()
         self._process = await asyncio.create_subprocess_exec(
             sys.executable,
@@ -154,20 +148,23 @@ class Child:
         with contextlib.suppress(ConnectionError):  # a dead reader shows below as an empty line
             process.stdin.write(json.dumps([function, dict(arguments)]).encode() + b"\n")
             await process.stdin.drain()
-        try:
-            while (line := await process.stdout.readline()).endswith(b"\n"):
-                kind, value = json.loads(line)
-                if kind != "progress":
-                    return kind, value
-                if report is not None:
-                    report(value)
-        except asyncio.LimitOverrunError as error:
-            raise ChildFailed("AnswerTooLong", f"{function} answered with too much.") from error
+        while (line := await self._line(process.stdout, function)).endswith(b"\n"):
+            kind, value = json.loads(line)
+            if kind != "progress":
+                return kind, value
+            if report is not None:
+                report(value)
         code = await process.wait()
         raise ChildDied(
             f"The process running {function} ended with status {code}.",
             signal_number=-code if code < 0 else None,
         )
+
+    async def _line(self, answers: asyncio.StreamReader, function: str) -> bytes:
+        try:
+            return await answers.readline()
+        except ValueError as error:
+            raise ChildFailed("AnswerTooLong", f"{function} answered with too much.") from error
 
     async def _kill(self) -> None:
         process, self._process = self._process, None
@@ -192,6 +189,18 @@ async def run_in_child(
     """`Child.call` in a process of its own, which ends afterwards."""
     async with Child(memory_bytes=memory_bytes, cpu_seconds=cpu_seconds, environment=environment) as child:
         return await child.call(function, arguments, report=report, timeout=timeout)
+
+
+def _ended(process: asyncio.subprocess.Process) -> bool:
+    """Whether the process is dead, also if the event loop has not been told yet."""
+    if process.returncode is not None:
+        return True
+    if not hasattr(os, "waitid"):
+        return False
+    try:
+        return os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+    except ChildProcessError:
+        return True
 
 
 def _apply(limits: Mapping[str, Any]) -> None:

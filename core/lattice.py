@@ -40,7 +40,7 @@ class Weights:
     distance: float = 1.6
     distance_cap: float = 1.687
     onset: float = 0.654
-    brief: float = 2.428
+    brief: float = 6.0
     brief_length: float = 0.513
     switch: float = 1.227
     pause: float = 0.483
@@ -50,7 +50,7 @@ class Weights:
     run_on: float = 1.319
     edge: float = 0.934
     edge_cap: float = 0.293
-    across: float = 0.212
+    across: float = -0.4
     collision: float = 10.0
 
 

@@ -221,7 +221,7 @@ def _asf(head: bytes) -> Structure:
 def _xing(file: BinaryIO, head: bytes) -> int:
     """MP3: where the first frame's Xing tag says that the sound ends."""
     start = 0
-    if head[:3] == b"ID3":
+    if head[:3] == b"ID3" and len(head) >= 10:
         start = 10 + sum(
             (byte & 0x7F) << shift for byte, shift in zip(head[6:10], (21, 14, 7, 0), strict=True)
         )

@@ -15,3 +15,13 @@ def corpus() -> Path:
     if not CORPUS.is_dir():
         pytest.skip("the corpus of real recordings (../shared/corpus) is not beside this checkout")
     return CORPUS
+
+
+@pytest.fixture(scope="session")
+def tiny_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A models folder with `toy` (Whisper) and `toy-speakers`, as `tests.tiny_models` describes them."""
+    from tests.tiny_models import build_models
+
+    folder = tmp_path_factory.mktemp("models")
+    build_models(folder)
+    return folder

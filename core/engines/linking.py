@@ -66,20 +66,26 @@ def link(
     Voices are linked up to the cosine `distance`; fewer than `least` people are never left (as far as there
     are voices) and more than `most` never remain.
     """
-    clusters = [[index] for index in range(len(voices))]
+    owner = np.arange(len(voices))
     apart = _distances(voices)
-    while len(clusters) > 1:
-        if least is not None and len(clusters) <= least:
+    sizes = np.ones(len(voices))
+    for left in range(len(voices), 1, -1):
+        if least is not None and left <= least:
             break
-        nearest, first, second = _nearest(clusters, apart)
-        if nearest > distance and not (most is not None and len(clusters) > most):
+        first, second = sorted(divmod(int(np.argmin(apart)), len(voices)))
+        if apart[first, second] > distance and not (most is not None and left > most):
             break
-        clusters[first] += clusters.pop(second)
-    numbers = [0] * len(voices)
-    for number, members in enumerate(sorted(clusters, key=min)):
-        for index in members:
-            numbers[index] = number
-    return numbers
+        # Average linkage by the update of Lance and Williams (1967).
+        merged = (sizes[first] * apart[first] + sizes[second] * apart[second]) / (
+            sizes[first] + sizes[second]
+        )
+        apart[first], apart[:, first] = merged, merged
+        apart[first, first] = np.inf
+        apart[second], apart[:, second] = np.inf, np.inf
+        sizes[first] += sizes[second]
+        owner[owner == second] = first
+    names: dict[int, int] = {}
+    return [names.setdefault(int(one), len(names)) for one in owner]
 
 
 def _distances(voices: Sequence[tuple[int, Embedding]]) -> npt.NDArray[np.float64]:
@@ -92,17 +98,8 @@ def _distances(voices: Sequence[tuple[int, Embedding]]) -> npt.NDArray[np.float6
     piece = np.array([number for number, _ in voices])
     # Average linkage then keeps clusters apart that share a piece, and still orders forced merges sensibly.
     apart[piece[:, None] == piece[None, :]] += _APART * len(voices) ** 2
+    np.fill_diagonal(apart, np.inf)
     return apart
-
-
-def _nearest(clusters: Sequence[Sequence[int]], apart: npt.NDArray[np.float64]) -> tuple[float, int, int]:
-    best = (float("inf"), 0, 1)
-    for first, one in enumerate(clusters):
-        for second in range(first + 1, len(clusters)):
-            mean = float(apart[np.ix_(one, clusters[second])].mean())
-            if mean < best[0]:
-                best = (mean, first, second)
-    return best
 
 
 def assemble(

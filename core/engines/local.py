@@ -94,7 +94,7 @@ class LocalEngine:
         return seen, choose_model(seen.memory_bytes, seen.cores, seen.gpu_memory_bytes, there)
 
     async def give_up_gpu(self) -> bool:
-        """Plan without the GPU, which CTranslate2 can't use (no cuBLAS, say); whether one was planned with."""
+        """Plan without the GPU, which CTranslate2 can't use (no cuBLAS, say); whether one was planned."""
         seen, _ = await self.choose()
         self._machine = replace(seen, gpu_memory_bytes=None)
         return seen.gpu_memory_bytes is not None

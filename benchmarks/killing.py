@@ -47,15 +47,15 @@ def make_recording(path: Path, index: int) -> None:
 
 @dataclass(slots=True)
 class Actors:
-    """The processes under test. `home` holds their data directory and inbox."""
+    """The processes under test. `home` holds their data directory and inbox; `settings` come on top."""
 
     home: Path
     workers: int
+    settings: dict[str, str] = field(default_factory=dict)
     template: subprocess.Popen[str] = field(init=False)
     running: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        log = (self.home / "log").open("a")
         environment = os.environ | {
             "ERNI_DATA_DIR": str(self.home / "data"),
             "FOLDER_PATHS": str(self.home / "inbox"),
@@ -73,23 +73,26 @@ class Actors:
             "QUICK_LOG": str(self.home / "recognised"),
         }
         environment.pop("REDIS_URL", None)
-        self.template = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.killing_actors"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=log,
-            text=True,
-            env=environment,
-        )
+        environment |= self.settings
+        with (self.home / "log").open("a") as log:
+            self.template = subprocess.Popen(
+                [sys.executable, "-m", "benchmarks.killing_actors"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+                env=environment,
+            )
 
     @property
     def names(self) -> list[str]:
         return ["service", *(f"worker{index}" for index in range(self.workers))]
 
-    def start(self, name: str) -> None:
+    def start(self, name: str, trap: str = "") -> None:
+        """Start an actor; `trap` is as in `killing_actors.set_trap`."""
         assert self.template.stdin is not None
         assert self.template.stdout is not None
-        self.template.stdin.write("service\n" if name == "service" else "worker\n")
+        self.template.stdin.write(f"{'service' if name == 'service' else 'worker'} {trap}\n")
         self.template.stdin.flush()
         self.running[name] = int(self.template.stdout.readline())
 
@@ -126,20 +129,21 @@ class Actors:
             os.truncate(logs[-1], max(0, size - chance.randint(1, 4096)))
 
     def end(self) -> None:
-        for name in self.names:
+        """Stop them in order, as an operator does, and whatever does not stop as the system does."""
+        for name in self.running:
             self.signal(name, signal.SIGCONT)
             self.signal(name, signal.SIGTERM)
         deadline = time.monotonic() + 20
-        while time.monotonic() < deadline and any(self._alive(name) for name in self.names):
+        while time.monotonic() < deadline and any(self.alive(name) for name in self.running):
             time.sleep(0.05)
-        for name in self.names:
+        for name in self.running:
             self.kill(name)
         self.kill_valkey()
-        assert self.template.stdin is not None
-        self.template.stdin.close()
-        self.template.wait()
+        with self.template:  # closes its pipes and waits for it
+            pass
 
-    def _alive(self, name: str) -> bool:
+    def alive(self, name: str) -> bool:
+        """Whether the process is still there."""
         try:
             os.kill(self.running[name], 0)
         except ProcessLookupError:

@@ -18,16 +18,57 @@ from typing import Any
 
 import core.pipeline
 from benchmarks import quick_engine
+from connectors.folder.adapter import FolderAdapter
 from core.app import serve
-from core.errors import Misconfigured
+from core.doors import Doors
+from core.errors import Misconfigured, Rejected
+from core.jobs import Queue
+from core.ledger import Ledger
 from core.model import Audio
 from core.settings import Settings, load_settings
 from core.telemetry import configure_logging
 
 
 async def _decode(source: Path, into: Path, **_: Any) -> Audio:  # noqa: ARG001
-    with wave.open(str(source)) as file:
-        return Audio(path=source, seconds=file.getnframes() / file.getframerate())
+    try:
+        with wave.open(str(source)) as file:
+            return Audio(path=source, seconds=file.getnframes() / file.getframerate())
+    except (wave.Error, EOFError):
+        raise Rejected("This file holds no sound.") from None
+
+
+BOUNDARIES: dict[str, tuple[Any, str]] = {
+    "submit": (Ledger, "submit"),
+    "enqueue": (Queue, "enqueue"),
+    "begin": (Ledger, "begin"),
+    "fetch": (Doors, "fetch"),
+    "lead": (Ledger, "lead"),
+    "decode": (core.pipeline, "decode"),
+    "transcribe": (quick_engine.Hearing, "transcribe"),
+    "diarize": (quick_engine.Hearing, "diarize"),
+    "commit": (Ledger, "commit"),
+    "fail": (Ledger, "fail"),
+    "deliver": (FolderAdapter, "deliver"),
+    "report failure": (FolderAdapter, "report_failure"),
+    "settle": (Ledger, "settle"),
+}
+"""Where one stage of a recording's way ends and the next begins."""
+
+
+def set_trap(trap: str) -> None:
+    """Let this process kill itself at the first `before BOUNDARY` or `after BOUNDARY`."""
+    when, _, boundary = trap.partition(" ")
+    owner, name = BOUNDARIES[boundary]
+    passed = getattr(owner, name)
+
+    async def deadly(*arguments: Any, **options: Any) -> Any:
+        try:
+            if when == "after":
+                await passed(*arguments, **options)
+        finally:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    setattr(owner, name, deadly)
 
 
 async def _act(role: str) -> None:
@@ -45,12 +86,12 @@ async def _act(role: str) -> None:
 
 
 def main() -> None:
-    """Fork an actor for each line of standard input (its role) and answer with its process id."""
+    """Fork an actor for each line of standard input (its role and a trap) and answer with its process id."""
     quick_engine.register()
     core.pipeline.decode = _decode  # type: ignore[attr-defined]  # an import of its own
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the dead
     for line in sys.stdin:
-        role = line.strip()
+        role, _, trap = line.strip().partition(" ")
         child = os.fork()
         if child == 0:
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
@@ -58,6 +99,8 @@ def main() -> None:
             os.close(0)
             os.open(os.devnull, os.O_RDONLY)
             try:
+                if trap:
+                    set_trap(trap)
                 asyncio.run(_act(role))
             except BaseException:
                 traceback.print_exc()

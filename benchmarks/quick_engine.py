@@ -1,7 +1,8 @@
-"""A recogniser that costs nothing, for measuring everything around recognition.
+"""A recogniser that costs next to nothing, for measuring everything around recognition.
 
-It hears the same words in the same bytes every time, so outputs can be compared; each run is noted in the
-file named by QUICK_LOG (one line per recognition), which tells how much work was done twice.
+It hears the same words in the same bytes every time, so outputs can be compared, and as many as a talk of
+that length has; each run is noted in the file named by QUICK_LOG (one line per recognition), which tells how
+much work was done twice.
 """
 
 from __future__ import annotations
@@ -16,8 +17,18 @@ from core.model import Audio, Diarization, Hints, Recognition, SpeakerTurn, Word
 from core.ports import Capabilities, Readiness, Report
 from core.settings import Settings
 
+_WORDS_PER_SECOND = 2.5
+_TURN_SECONDS = 8.0
+_SPEAKERS = ("A", "B", "C")
+_FEWEST_WORDS = 8
+"""Of any recording, so that no two of them read alike."""
 
-class _Hearing:
+_LETTERS = "etaoinshrdlu"
+
+
+class Hearing:
+    """Both halves of recognition. `longest` is the longest time that it pretends to think, seconds."""
+
     name = "quick"
     capabilities = Capabilities(word_times=True)
 
@@ -26,23 +37,20 @@ class _Hearing:
 
     async def transcribe(self, audio: Audio, hints: Hints, report: Report) -> Recognition:  # noqa: ARG002
         await asyncio.sleep(random.uniform(0, self._longest))
-        digest = hashlib.sha256(audio.path.read_bytes()).hexdigest()
+        digest, words = await asyncio.to_thread(_heard, audio)
         if log := os.environ.get("QUICK_LOG"):
             _append(Path(log), digest)
         report(1.0)
-        step = audio.seconds / 8
-        words = tuple(
-            Word(start=i * step, end=(i + 0.9) * step, text=digest[8 * i : 8 * i + 8]) for i in range(8)
-        )
         return Recognition(words=words, languages=("en",))
 
     async def diarize(self, audio: Audio, hints: Hints, report: Report) -> Diarization:  # noqa: ARG002
         report(1.0)
-        half = audio.seconds / 2
+        count = max(2, round(audio.seconds / _TURN_SECONDS))
+        step = audio.seconds / count
         return Diarization(
-            turns=(
-                SpeakerTurn(start=0, end=half, speaker="A"),
-                SpeakerTurn(start=half, end=audio.seconds, speaker="B"),
+            turns=tuple(
+                SpeakerTurn(start=i * step, end=(i + 1) * step, speaker=_SPEAKERS[i % len(_SPEAKERS)])
+                for i in range(count)
             )
         )
 
@@ -54,7 +62,7 @@ class QuickEngine:
     draft = False
 
     def __init__(self, longest: float) -> None:
-        self.transcriber = _Hearing(longest)
+        self.transcriber = Hearing(longest)
         self.diarizer = self.transcriber
 
     async def check(self) -> Readiness:
@@ -75,6 +83,21 @@ def register() -> None:
 
     ENGINES["quick"] = "benchmarks.quick_engine:create"
     METHODS["quick"] = Method(transcriber="quick", diarizer="quick")
+
+
+def _heard(audio: Audio) -> tuple[str, tuple[Word, ...]]:
+    """The digest of the audio, and words drawn from it: as long as English ones, a sentence now and then."""
+    with audio.path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    chance = random.Random(digest)
+    count = max(_FEWEST_WORDS, round(_WORDS_PER_SECOND * audio.seconds))
+    step = audio.seconds / count
+    words = []
+    for i in range(count):
+        text = "".join(chance.choices(_LETTERS, k=chance.randint(2, 8)))
+        stop = "." if i % 12 == 11 else ""
+        words.append(Word(start=i * step, end=(i + 0.9) * step, text=text + stop, confidence=0.9))
+    return digest, tuple(words)
 
 
 def _append(path: Path, line: str) -> None:

@@ -14,10 +14,12 @@ from core.settings import Settings
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choice:
-    """`methods` in the order in which they are tried; `notes` say what can't run, and the remedy."""
+    """`methods` in the order in which they are tried; `notes` say what can't run, and the remedy. `draft`: a
+    guess was taken for want of anything better, not because the operator asked for it."""
 
     methods: tuple[str, ...]
     notes: tuple[str, ...]
+    draft: bool = False
 
 
 def choose(wanted: tuple[str, ...], readiness: Mapping[str, Readiness], drafts: frozenset[str]) -> Choice:
@@ -40,7 +42,7 @@ def choose(wanted: tuple[str, ...], readiness: Mapping[str, Readiness], drafts: 
             guesses.append(name)
         else:
             usable.append(name)
-    return Choice(methods=tuple(usable or guesses), notes=tuple(notes))
+    return Choice(methods=tuple(usable or guesses), notes=tuple(notes), draft=bool(guesses and not usable))
 
 
 def create_engines(settings: Settings) -> dict[str, Engine]:

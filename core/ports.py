@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from core.model import Audio, Delivery, Diarization, Hints, Job, Recognition, Recording, Stage, Transcript
 from core.settings import Settings
@@ -69,6 +69,23 @@ class Adapter(Protocol):
     async def check(self) -> Readiness:
         """Whether credentials and places work, without changing anything."""
         ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Welcome:
+    """What a front door tells the operator at the start, as halves of sentences without a stop: where to
+    `share` a recording ("Drop a recording into /home/ada/inbox") and what the `answer` is then ("the
+    transcript is put beside it as NAME.transcript.md, .srt and .json")."""
+
+    share: str
+    answer: str
+
+
+@runtime_checkable
+class Welcoming(Protocol):
+    """An adapter that can say so; others are introduced by their platform's name."""
+
+    def welcome(self) -> Welcome: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

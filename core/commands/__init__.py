@@ -1,0 +1,1 @@
+"""The commands of `erni-audio`, one module each; `core.cli` loads the one that is called."""

@@ -1,0 +1,141 @@
+"""`erni-audio serve` and `erni-audio worker`: the service, and more hands for it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+
+import typer
+
+from core import app
+from core.app import Announcement, State
+from core.commands import exits
+from core.commands.display import Bars, Lines, log_stream, make_display
+from core.commands.jobs_shown import JobsShown
+from core.commands.wording import draft_notice
+from core.methods import Choice
+from core.ports import Adapter, Welcome, Welcoming
+from core.settings import Settings, load_settings
+from core.telemetry import configure_logging
+
+logger = logging.getLogger(__name__)
+
+_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+
+
+def serve() -> None:
+    """Run the service until it is stopped: its front doors (ERNI_ADAPTERS), its workers, and the HTTP server
+    with /healthz (alive), /readyz (each part usable, or why not) and /metrics (Prometheus).
+
+    Ctrl-C or SIGTERM stops it: nothing new is accepted, running work may finish for ERNI_DRAIN_SECONDS, and
+    what does not is taken up again at the next start. A second Ctrl-C ends it at once; that loses nothing
+    either. In a terminal it shows a progress bar for each recording, elsewhere log lines.
+
+    Exit codes: 0, stopped as asked; 2, it can't start, and why.
+    """
+    _run(front_doors=True)
+
+
+def worker() -> None:
+    """Work for a service that runs elsewhere: on the store at REDIS_URL, or on this machine with the same
+    data directory. It recognises recordings; the service that accepted them answers them.
+
+    It is stopped like `serve`. Exit codes: 0, stopped as asked; 2, it can't start, and why.
+    """
+    _run(front_doors=False)
+
+
+def _run(*, front_doors: bool) -> None:
+    settings = load_settings(Settings)
+    display = make_display() if front_doors else Lines(sys.stderr)
+    if isinstance(display, Bars):
+        settings = exits.quiet_by_default(settings)
+    with display:
+        configure_logging(settings, stream=log_stream(display))
+        asyncio.run(_serve(settings, display, front_doors=front_doors))
+    raise typer.Exit(exits.OK)
+
+
+async def _serve(settings: Settings, display: Bars | Lines, *, front_doors: bool) -> None:
+    stop = asyncio.Event()
+    _answer_signals(stop, settings, display)
+    shown: list[asyncio.Task[None]] = []
+
+    def announce(announcement: Announcement, state: State) -> None:
+        if front_doors:
+            with display.aside():
+                sys.stdout.write("".join(f"{line}\n" for line in welcome(settings, announcement)))
+                sys.stdout.flush()
+        for notice in notices(announcement.choice):
+            logger.warning("%s", notice)
+        if isinstance(display, Bars):
+            jobs = JobsShown(state, announcement.adapters.keys(), display)
+            shown.append(asyncio.create_task(jobs.run(), name="jobs shown"))
+
+    try:
+        await app.serve(settings, stop=stop, front_doors=front_doors, announce=announce)
+    finally:
+        for task in shown:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+
+
+def _answer_signals(stop: asyncio.Event, settings: Settings, display: Bars | Lines) -> None:
+    def answer(number: int) -> None:
+        if stop.is_set():
+            if isinstance(display, Bars):
+                display.close()
+            os._exit(128 + number)  # as if killed: what it worked on is taken up again at the next start
+        stop.set()
+        if isinstance(display, Bars):
+            display.say(
+                f"Stopping. Running work may take {settings.drain_seconds:.0f} s more to finish; "
+                "Ctrl-C again ends it now, and it is done at the next start."
+            )
+
+    loop = asyncio.get_running_loop()
+    for number in _SIGNALS:
+        loop.add_signal_handler(number, answer, number)
+
+
+def welcome(settings: Settings, announcement: Announcement) -> tuple[str, str, str]:
+    """Three lines for who started the service: where to share, what happens then, how to see and stop it."""
+    invitations = [_invitation(door, adapter) for door, adapter in announcement.adapters.items()]
+    where = (
+        "; or ".join(each.share for each in invitations) or "Nowhere yet: ERNI_ADAPTERS opens no front door"
+    )
+    answers = "; ".join(dict.fromkeys(each.answer for each in invitations))
+    how = " or ".join(announcement.choice.methods)
+    what = (
+        f"It is transcribed by `{how}`, speaker by speaker"
+        if how
+        else "It waits until a recognition method can run (`erni-audio doctor` says why none can)"
+    )
+    host = settings.http_host
+    host = f"[{host}]" if ":" in host else host
+    alive = f"http://{host}:{announcement.port}/healthz"
+    return (
+        f"{where}.",
+        f"{what}; {answers}." if answers else f"{what}.",
+        f"Running: {alive} says whether it is alive, /readyz whether all is well. Ctrl-C stops it.",
+    )
+
+
+def _invitation(door: str, adapter: Adapter) -> Welcome:
+    if isinstance(adapter, Welcoming):
+        return adapter.welcome()
+    platform = door.partition("@")[0]
+    return Welcome(share=f"Share a recording in {platform}", answer="the transcript comes back there")
+
+
+def notices(choice: Choice) -> Sequence[str]:
+    """What the operator should know about the method in use, and what to do about it."""
+    if not choice.methods:
+        return (f"No recognition method can run here. {' '.join(choice.notes)}",)
+    return (draft_notice(choice),) if choice.draft else ()

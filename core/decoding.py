@@ -68,6 +68,8 @@ def decode_file(
         for start, end in links:
             try:
                 container = _open(_Window(file, start, end), announced_name)
+            except MemoryError:
+                raise
             except FFmpegError:
                 if start:
                     reading.broken = True
@@ -286,6 +288,8 @@ class _Reading:
                     if packet.size:
                         errors = 0
                     yield packet
+            except MemoryError:
+                raise
             except FFmpegError:
                 errors += 1
             else:

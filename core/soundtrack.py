@@ -47,6 +47,8 @@ class SoundTrack:
             frames = self._stream.codec_context.decode(packet if packet.size else None)
         except EOFError:  # the decoder was flushed already
             return
+        except MemoryError:  # PyAV's is an FFmpegError too, but says nothing about the packet
+            raise
         except FFmpegError:
             end = self._heard
             if packet.pts is not None:

@@ -52,8 +52,10 @@ class _Wav:
         self._file.flush()
 
     def close(self) -> None:
-        self._wave.close()
-        self._file.close()
+        try:
+            self._wave.close()
+        finally:
+            self._file.close()
 
 
 class Spool:

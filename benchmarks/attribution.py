@@ -16,6 +16,7 @@ of the randomness of the degradation (and, for synthetic data, of the conversati
 from __future__ import annotations
 
 import argparse
+import logging
 import random
 import statistics
 import sys
@@ -178,6 +179,7 @@ def main() -> int:
     if not (options.corpus / "README.md").is_file():
         print(f"No corpus at {options.corpus}: name its folder with --corpus.", file=sys.stderr)
         return 2
+    logging.getLogger("preprocess").setLevel(logging.ERROR)  # meeteval warns per call of missing times
     began = time.monotonic()
     tables = report(options.corpus, options.seeds)
     print(tables)

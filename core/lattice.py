@@ -63,8 +63,9 @@ def labels(words: Sequence[Word], speech: Speech, weights: Weights = WEIGHTS) ->
         return [NOBODY] * len(words)
     if len(speech.speakers) == 1:
         return [0] * len(words)
-    order = voices(words, spoken_ends(words))
-    timeline = _Timeline.of([words[i] for i in order])
+    ends = spoken_ends(words)
+    order = voices(words, ends)
+    timeline = _Timeline.of([words[i] for i in order], [ends[i] for i in order])
     timeline = timeline.shifted(-_lag(timeline, speech))
     found = speech.alone(timeline.start - weights.window, timeline.end + weights.window)
     open_ = found == NOBODY
@@ -96,9 +97,9 @@ class _Timeline:
     punctuated: bool
 
     @classmethod
-    def of(cls, words: Sequence[Word]) -> _Timeline:
+    def of(cls, words: Sequence[Word], ends: Sequence[float]) -> _Timeline:
         start = np.array([word.start for word in words], dtype=np.float64)
-        end = np.array(spoken_ends(words), dtype=np.float64)
+        end = np.array(ends, dtype=np.float64)
         finals = sentence_ends(words)
         weak = {text for text in {word.text for word in words} if ends_clause(text)}
         return cls(
@@ -283,13 +284,13 @@ class _Lattice:
         return path
 
     def _step(self, i: int, total: list[float]) -> tuple[list[float], list[int]]:
-        before, leave = self.who[i - 1], self.leave[i - 1]
         change, keep = self.change[i], self.keep[i]
-        # The best and second best to come from, since one must not "change" to oneself.
+        came_from = self.who[i - 1]
+        # The best and second best to come from, since nobody "changes" to oneself.
         best = second = -1
         best_price = second_price = float("inf")
-        for slot, price in enumerate(total):
-            out = price + leave[slot]
+        for slot, (price, extra) in enumerate(zip(total, self.leave[i - 1], strict=False)):
+            out = price + extra
             if out < best_price:
                 second, second_price = best, best_price
                 best, best_price = slot, out
@@ -297,14 +298,18 @@ class _Lattice:
                 second, second_price = slot, out
         reached: list[float] = []
         pointers: list[int] = []
-        for slot, label in enumerate(self.who[i]):
+        for label, cost, enter in zip(self.who[i], self.cost[i], self.enter[i], strict=True):
             if label == NOBODY:
                 break
-            source, price = (best, best_price) if before[best] != label else (second, second_price)
-            price += change + self.enter[i][slot]
-            for other, kept in enumerate(total):
-                if before[other] == label and kept + keep <= price:
-                    source, price = other, kept + keep
-            reached.append(price + self.cost[i][slot])
+            if label not in came_from:
+                source, price = best, best_price + change + enter
+            else:
+                slot = came_from.index(label)
+                source, price = (second, second_price) if slot == best else (best, best_price)
+                price += change + enter
+                kept = total[slot] + keep
+                if kept <= price:
+                    source, price = slot, kept
+            reached.append(price + cost)
             pointers.append(source)
         return reached, pointers

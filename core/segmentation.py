@@ -7,8 +7,10 @@ stream per speaker). Linear in the number of words.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
+
+import numpy as np
 
 from core.model import Utterance, Word
 
@@ -143,16 +145,21 @@ def voices(words: Sequence[Word], ends: Sequence[float]) -> list[int]:
     after the voice it outlasts. Where no words overlap, as in most recognisers' output, the order is that of
     the words. At most `_VOICES` are kept apart at a time, so the work is linear. `ends` are `spoken_ends`.
     """
-    order: list[int] = []
-    i = 0
-    while i < len(words):
-        j, until = i + 1, ends[i]
-        while j < len(words) and words[j].start < until - BLUR:
-            until = max(until, ends[j])
-            j += 1
-        order.extend(range(i, j) if j - i < 2 else _voice_by_voice(words, ends, range(i, j)))
-        i = j
+    order = list(range(len(words)))
+    for first, stop in _tangles([word.start for word in words], ends):
+        order[first:stop] = _voice_by_voice(words, ends, range(first, stop))
     return order
+
+
+def _tangles(starts: Sequence[float], ends: Sequence[float]) -> Iterator[tuple[int, int]]:
+    """Stretches of two words or more (by start) in which each begins before an earlier one has ended."""
+    if len(starts) < 2:
+        return
+    reach = np.maximum.accumulate(np.array(ends))[:-1]
+    clear = np.flatnonzero(np.array(starts)[1:] >= reach - BLUR) + 1
+    edges = np.concatenate([[0], clear, [len(starts)]])
+    for place in np.flatnonzero(np.diff(edges) > 1).tolist():
+        yield int(edges[place]), int(edges[place + 1])
 
 
 def _voice_by_voice(words: Sequence[Word], ends: Sequence[float], tangle: Iterable[int]) -> list[int]:
@@ -234,21 +241,21 @@ def _overlapped(
     the other speakers' words: constant work per word.
     """
     flags = [False] * len(bounds)
-    of = [index for index, (first, stop) in enumerate(bounds) for _ in range(first, stop)]
-    order: Iterable[int] = range(len(words))
-    if any(after.start < before.start for before, after in pairwise(words)):
-        order = sorted(order, key=lambda i: words[i].start)
-    first = second = -1
-    for i in order:
-        speaker = words[i].speaker
-        same = first >= 0 and words[first].speaker == speaker
-        rival = second if same else first
-        if rival >= 0 and min(ends[rival], ends[i]) - words[i].start > BLUR:
-            flags[of[i]] = flags[of[rival]] = True
-        if first < 0 or ends[i] >= ends[first]:
-            if first >= 0 and not same:
-                second = first
-            first = i
-        elif not same and (second < 0 or ends[i] >= ends[second]):
-            second = i
+    order = sorted(range(len(words)), key=lambda i: words[i].start)
+    starts_of = [first for first, _ in bounds]
+    for begin, stop in _tangles([words[i].start for i in order], [ends[i] for i in order]):
+        first = second = -1
+        for i in order[begin:stop]:
+            speaker = words[i].speaker
+            same = first >= 0 and words[first].speaker == speaker
+            rival = second if same else first
+            if rival >= 0 and min(ends[rival], ends[i]) - words[i].start > BLUR:
+                for each in (i, rival):
+                    flags[bisect_right(starts_of, each) - 1] = True
+            if first < 0 or ends[i] >= ends[first]:
+                if first >= 0 and not same:
+                    second = first
+                first = i
+            elif not same and (second < 0 or ends[i] >= ends[second]):
+                second = i
     return flags

@@ -17,7 +17,7 @@ from core.model import SpeakerTurn, Utterance, Word
 from core.segmentation import BLUR, repaired, spoken_ends, voices
 from core.speech import CROWD, NOBODY, Speech
 
-CALM = settings(deadline=None, max_examples=60)
+CALM = settings(deadline=None, max_examples=40)
 FEW = settings(deadline=None, max_examples=5)
 
 # Multiples of 1/64 s add and subtract exactly, so that invariance can be tested for equality.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import secrets
@@ -38,6 +39,7 @@ logger = logging.getLogger(__name__)
 
 _POST_JOBS = 4  # deliveries at once per door
 _RESTART_SECONDS = 5.0
+_DEPTH_SECONDS = 5.0
 _KEEP_ALIVE: dict[str, Any] = {"socket_connect_timeout": 5, "socket_keepalive": True}
 
 
@@ -179,7 +181,7 @@ async def _run(
         "worker": f"{state.node}-{os.getpid()}",
     }
     async with Queue(state.url, state.ledger, **options) as queue:
-        intake = Intake(state.ledger, queue, state.store, settings)
+        intake = Intake(state.ledger, queue, state.store, settings, metrics)
         shared: dict[str, Any] = {
             "ledger": state.ledger,
             "queue": queue,
@@ -218,6 +220,7 @@ async def _run(
                 "doors": doors.serve(),
                 "progress": relay_progress(state.redis, state.ledger, adapters),
                 "loop lag": sample_loop_lag(metrics),
+                "queue depth": _sample_depth(queue, metrics),
             }
             entrances = {
                 f"door {door}": _kept_open(door, adapter, intake) for door, adapter in adapters.items()
@@ -265,6 +268,14 @@ async def _kept_open(door: str, adapter: Adapter, intake: Intake) -> None:
                 exc_info=None if isinstance(error, ErniError) else error,
             )
         await asyncio.sleep(_RESTART_SECONDS)
+
+
+async def _sample_depth(queue: Queue, metrics: Metrics) -> None:
+    while True:
+        for lane in (SHORT, LONG):
+            with contextlib.suppress(RedisError, OSError):
+                metrics.queue_depth(lane, await queue.depth(lane))
+        await asyncio.sleep(_DEPTH_SECONDS)
 
 
 def _probes(

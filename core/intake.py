@@ -9,10 +9,11 @@ from redis.exceptions import RedisError
 from core.errors import Transient
 from core.jobs import LONG, SHORT, Queue
 from core.ledger import Ledger, Ticket
-from core.model import Recording
+from core.model import JobState, Recording
 from core.pipeline import is_long
 from core.settings import Settings
 from core.store import RedisStore
+from core.telemetry import Metrics
 
 logger = logging.getLogger(__name__)
 
@@ -30,11 +31,14 @@ def refusal(recording: Recording, settings: Settings) -> str:
 class Intake:
     """`submit` is what adapters are given."""
 
-    def __init__(self, ledger: Ledger, queue: Queue, store: RedisStore, settings: Settings) -> None:
+    def __init__(
+        self, ledger: Ledger, queue: Queue, store: RedisStore, settings: Settings, metrics: Metrics
+    ) -> None:
         self._ledger = ledger
         self._queue = queue
         self._store = store
         self._settings = settings
+        self._metrics = metrics
 
     async def submit(self, recording: Recording) -> str:
         """Accept a share durably and return its job id; a known key is a no-op. See `core.ports.Submit`."""
@@ -54,10 +58,13 @@ class Intake:
         await self._queue.enqueue(tickets)
         if done:
             await self._store.audit("cancelled", {"job": job_id})
+            if view := await self._ledger.view(job_id):
+                self._metrics.job(view.job.recording.platform, JobState.CANCELLED)
         return done
 
     async def _record(self, recording: Recording, ticket: Ticket) -> None:
         logger.info("accepted %s from %s, lane %s", ticket.job_id, recording.platform, ticket.lane)
+        self._metrics.job(recording.platform, JobState.QUEUED)
         facts = {"job": ticket.job_id, "platform": recording.platform, "door": recording.door}
         if recording.shared_by is not None:
             facts["shared_by"] = recording.shared_by

@@ -8,7 +8,7 @@ import logging
 import shutil
 import time
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -86,6 +86,7 @@ class Worker:
             return
         try:
             async with self._held(claim) as beat:
+                self._metrics.job(claim.job.recording.platform, claim.state)
                 if claim.state is JobState.DELIVERING:
                     await self._deliver(claim, beat)
                 else:
@@ -101,7 +102,7 @@ class Worker:
     async def _held(self, claim: Claim) -> AsyncIterator[_Beat]:
         """Keep the claim alive while the body runs, and end the body when the claim is lost."""
         body = asyncio.current_task()
-        beat = _Beat(self._ledger, claim)
+        beat = _Beat(self._ledger, claim, self._metrics)
         lost = False
 
         async def watch() -> None:
@@ -124,6 +125,7 @@ class Worker:
                 raise _TakenAway from None
             raise
         finally:
+            beat.close()
             keeper.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await keeper
@@ -274,6 +276,7 @@ class Worker:
         seconds = (datetime.now(UTC) - claim.submitted_at).total_seconds()
         logger.info("job %s answered with a %s after %.1f s", claim.job.id, outcome, seconds)
         self._metrics.delivered(platform, outcome, seconds)
+        self._metrics.job(platform, JobState.DONE if outcome == "transcript" else JobState.FAILED)
         await self._store.audit("delivered", {"job": claim.job.id, "outcome": outcome})
 
     async def _not_delivered(self, claim: Claim, error: Exception) -> None:
@@ -304,7 +307,10 @@ class Worker:
             *(claim.job.id, type(error).__name__, attempt, then, detail),
             exc_info=error if not foreseen else None,
         )
-        self._metrics.failed(type(error).__name__ if foreseen else "Unexpected")
+        kind = type(error).__name__ if foreseen else "Unexpected"
+        self._metrics.failed(kind)
+        if isinstance(verdict, Again):
+            self._metrics.retried(kind)
         return verdict
 
     async def _again(self, claim: Claim, delay: float, *, counts: bool, lane: str | None = None) -> None:
@@ -314,9 +320,11 @@ class Worker:
 class _Beat:
     """Tells the record that the work goes on, and how far it is."""
 
-    def __init__(self, ledger: Ledger, claim: Claim) -> None:
+    def __init__(self, ledger: Ledger, claim: Claim, metrics: Metrics) -> None:
         self._ledger = ledger
         self._claim = claim
+        self._metrics = metrics
+        self._measured = ExitStack()
         self._stage = ""
         self._fraction: float | None = None
         self._news = asyncio.Event()
@@ -326,10 +334,16 @@ class _Beat:
     def progress(self, stage: Stage, fraction: float | None) -> None:
         if stage != self._stage:
             self._news.set()
+            self._measured.close()
+            self._measured.enter_context(self._metrics.stage(stage))
         self._stage, self._fraction = stage, fraction
 
     async def send(self) -> bool:
         return await self._ledger.beat(self._claim, self._stage, self._fraction)
+
+    def close(self) -> None:
+        """The last stage is over."""
+        self._measured.close()
 
     async def wait(self, longest: float) -> None:
         """Until the next stage begins, or `longest` seconds."""

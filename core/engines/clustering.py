@@ -15,6 +15,7 @@ from typing import TypeAlias
 
 import numpy as np
 from sklearn.mixture import GaussianMixture  # type: ignore[import-untyped]  # ships no type hints
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # ships no type hints
 
 from core.engines.agglomeration import first_labels, gaussians_of_groups, likelihood_ratio, spread
 from core.engines.features import FRAMES_PER_SECOND, Speech, extract
@@ -73,6 +74,11 @@ def speakers(speech: Speech, allowed: Bounds, *, report: Callable[[float], None]
     frames = len(speech.cepstra)
     if frames == 0 or allowed.most == 1:
         return np.zeros(frames, dtype=np.int64)
+    with threadpool_limits(1):  # one child per processor: more threads would only wait for one another
+        return _speakers(speech, allowed, report)
+
+
+def _speakers(speech: Speech, allowed: Bounds, report: Callable[[float], None]) -> Labels:
     blocks = Blocks.of(speech)
     if allowed.least == allowed.most:
         labels = first_labels(speech, allowed.least)
@@ -80,7 +86,8 @@ def speakers(speech: Speech, allowed: Bounds, *, report: Callable[[float], None]
             report((done + 1) / (_PASSES_GIVEN + 1))
             labels = _final_pass(speech, blocks, labels, allowed)
         return labels
-    labels = first_labels(speech, max(allowed.least, min(_INITIAL, allowed.most, frames // _FRAMES_EACH)))
+    first = min(_INITIAL, allowed.most, len(speech.cepstra) // _FRAMES_EACH)
+    labels = first_labels(speech, max(allowed.least, first))
     report(0.2)
     labels = _merge_while_likelier(speech, blocks, labels, allowed, report)
     labels = _merge_same_voices(speech, labels, allowed)
@@ -95,8 +102,10 @@ def _merge_while_likelier(
     while True:
         for _ in range(2):
             models = train(speech, labels, components)
-            labels, kept = realign(speech, blocks, models, least=allowed.least)
-            components = [components[old] for old in kept]
+            realigned, kept = realign(speech, blocks, models, least=allowed.least)
+            if len(kept) < min(allowed.least, len(components)):
+                return labels
+            labels, components = realigned, [components[old] for old in kept]
         report(0.2 + 0.8 * (1 - len(components) / total))
         if len(components) <= allowed.least:
             return labels
@@ -166,7 +175,9 @@ def _median_pitch(speech: Speech, labels: Labels, label: int) -> float:
 
 def _final_pass(speech: Speech, blocks: Blocks, labels: Labels, allowed: Bounds) -> Labels:
     models = train(speech, labels, [_FINAL_COMPONENTS] * (int(labels.max()) + 1))
-    return realign(speech, blocks, models, least=allowed.least)[0]
+    realigned, kept = realign(speech, blocks, models, least=allowed.least)
+    # People said how many there are: rather coarser turns than one speaker fewer.
+    return realigned if len(kept) >= min(allowed.least, len(models)) else labels
 
 
 def _joined(labels: Labels, first: int, second: int) -> Labels:

@@ -40,6 +40,10 @@ OTHER_LANGUAGE = (
     "For other languages fetch the local models (`erni-audio models fetch`) or set up an account engine; "
     "if it is in English after all, set the language to `en`."
 )
+LANGUAGE_UNKNOWN = (
+    "The draft recogniser knows English only and can't notice another language: if something else is spoken "
+    "here, this text means nothing."
+)
 VOCABULARY_UNUSED = "The vocabulary is not used by the draft engine."
 
 
@@ -195,11 +199,10 @@ class DraftTranscriber:
             for task in found
             for start, end, text, confidence in task.result()
         )
-        return Recognition(
-            words=words,
-            languages=("en",) if words else (),
-            warnings=(VOCABULARY_UNUSED,) if hints.vocabulary else (),
-        )
+        warnings = [LANGUAGE_UNKNOWN] if words and not hints.languages else []
+        if hints.vocabulary:
+            warnings.append(VOCABULARY_UNUSED)
+        return Recognition(words=words, languages=("en",) if words else (), warnings=tuple(warnings))
 
     async def close(self) -> None:
         """End the child processes."""

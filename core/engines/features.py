@@ -36,6 +36,7 @@ _PITCH_LENGTH = 640  # samples: 40 ms
 _PITCH_FFT = 2048
 _PITCH_LOWEST, _PITCH_HIGHEST = 60, 400  # Hz
 _VOICED = 0.6
+_OCTAVE_COST = 0.02  # of the correlation
 
 _PIECE = 3000  # frames: 30 s of audio in memory at once
 
@@ -122,7 +123,8 @@ def _pitch(audio: Floats, frames: int) -> Floats:
     correlation = irfft(power, n=_PITCH_FFT, axis=1)[:, : longest + 1]
     correlation = correlation / np.maximum(correlation[:, :1], 1e-9) / _window_correlation()[: longest + 1]
     lags = correlation[:, shortest:]
-    peak = lags.argmax(axis=1)
+    # Every multiple of a period fits as well: an octave down has to fit a little better.
+    peak = (lags - _octave_cost()).argmax(axis=1)
     strength = np.take_along_axis(lags, peak[:, None], axis=1)[:, 0]
     # A maximum at the edge of the range is the flank of a peak outside it, not a period.
     voiced = (strength > _VOICED) & (peak > 0) & (peak < lags.shape[1] - 1)
@@ -138,6 +140,12 @@ def _hamming() -> Floats:
 @cache
 def _hann() -> Floats:
     return np.hanning(_PITCH_LENGTH).astype(np.float32)
+
+
+@cache
+def _octave_cost() -> Floats:
+    lags = np.arange(pcm.RATE // _PITCH_HIGHEST, pcm.RATE // _PITCH_LOWEST + 1)
+    return (_OCTAVE_COST * np.log2(lags)).astype(np.float32)
 
 
 @cache

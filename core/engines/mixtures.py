@@ -100,7 +100,8 @@ def realign(
 ) -> tuple[Labels, list[int]]:
     """Every frame's speaker under `models`, and which of the models they are, in order.
 
-    Speakers left with 150 frames or fewer are dropped, the smallest first, as long as `least` remain.
+    Speakers left with 150 frames or fewer are dropped, the smallest first, as long as `least` remain; one
+    left with no frame at all is dropped in any case.
     """
     scores = _scores(speech, blocks, models)
     kept = list(range(len(models)))

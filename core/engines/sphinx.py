@@ -80,10 +80,12 @@ def recognise(
 
 
 def _decode(decoder: Any, samples: pcm.Samples) -> Iterator[tuple[str, int, int, float]]:
+    if not len(samples):
+        return
     missing = int(_SHORTEST_AUDIO * pcm.RATE) - len(samples)
     if missing > 0:
         samples = np.pad(samples, (0, missing))
-    decoder.start_stream()  # forget the noise that was heard before
+    decoder.reinit_feat()  # forget the noise heard before: a span's words must not depend on other spans
     decoder.start_utt()
     try:
         # As a whole utterance: means are then taken over this span alone.

@@ -1,0 +1,144 @@
+"""File names in watched folders: which are recordings, which are ours, and what outputs are called. Pure.
+
+Names come from strangers. What leaves here is always a single path component that keeps clear of the limit
+of 255 bytes which nearly all file systems share.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import unicodedata
+from collections.abc import Callable, Iterable, Mapping
+
+from core.registry import FORMATS
+
+TEMPORARY_PREFIX = ".erni-audio-"
+TEMPORARY_SUFFIX = ".tmp"
+
+MEDIA_SUFFIXES = frozenset(
+    """
+    3ga aa aac aax ac3 adts aif aifc aiff alac amr ape au awb caf dct ds2 dss dts eac3 flac gsm m4a m4b m4p
+    m4r mka mp1 mp2 mp3 mpa mpc mpga msv oga ogg oma opus qcp ra rf64 snd spx tta voc vox w64 wav wave weba
+    wma wv
+    3g2 3gp 3gpp 3gpp2 amv asf avi divx dv dvf f4v flv m2p m2ts m4v mkv mov mp4 mpe mpeg mpg mts mxf nsv ogm
+    ogv qt rm rmvb ts vob webm wmv wtv
+    """.split()  # noqa: SIM905  (a table of eighty words reads best as words)
+)
+"""What people's recorders, phones, cameras, meeting and telephone systems write, audio then video."""
+
+PARTIAL_SUFFIXES = (
+    ".part",
+    ".partial",
+    ".crdownload",
+    ".download",
+    ".opdownload",
+    ".filepart",
+    ".tmp",
+    ".temp",
+    ".!ut",
+    ".!qb",
+    ".bc!",
+    ".aria2",
+    ".ytdl",
+    ".crswap",
+    ".dropboxtmp",
+    "~",
+)
+"""A file that ends so, or that has a neighbour called like it with one of these added, is still arriving:
+browsers, torrent clients, aria2 and yt-dlp (control files beside the real name), WinSCP."""
+
+_SKIPPED_FOLDERS = frozenset({"@eadir", "#recycle", "#snapshot", "$recycle.bin", "system volume information"})
+_PREFIXES = (".", "~$", "~syncthing~", ".syncthing.")
+_BASE_BYTES = (
+    200  # leaves 55 for the longest ending, ".transcript-error (999).txt", and for the suffix of tools
+)
+_OUTPUT = re.compile(
+    r".+\.(?:transcript(?: \(\d+\))?\.(?:{})|transcript-error(?: \(\d+\))?\.txt)".format(
+        "|".join(re.escape(entry.suffix) for entry in FORMATS.values())
+    ),
+    re.IGNORECASE | re.DOTALL,
+)
+
+
+def is_output(name: str) -> bool:
+    """Whether we write files of this name: transcripts, notes of failures, temporary files."""
+    return name.startswith(TEMPORARY_PREFIX) or _OUTPUT.fullmatch(name) is not None
+
+
+def is_recording(name: str) -> bool:
+    """Whether a file of this name is to be transcribed once it is complete."""
+    stem, dot, suffix = name.rpartition(".")
+    return (
+        bool(stem and dot)
+        and suffix.lower() in MEDIA_SUFFIXES
+        and not name.startswith(_PREFIXES)
+        and not is_output(name)
+    )
+
+
+def is_watched_folder(name: str) -> bool:
+    """Whether to look into a folder of this name: not hidden, no recycle bin, no thumbnails."""
+    return not name.startswith(".") and name.lower() not in _SKIPPED_FOLDERS
+
+
+def is_watched(path: str) -> bool:
+    """Whether the file at a relative path is a recording in a place that is looked into."""
+    *folders, name = path.split("/")
+    return is_recording(name) and all(is_watched_folder(folder) for folder in folders)
+
+
+def is_arriving(name: str, neighbour: Callable[[str], bool]) -> bool:
+    """Whether `neighbour` knows a file that marks `name` as incomplete."""
+    return any(neighbour(name + suffix) for suffix in PARTIAL_SUFFIXES)
+
+
+def display_name(name: str) -> str:
+    """A file name as text for people: valid Unicode in its usual composition, without control characters."""
+    text = os.fsencode(name).decode("utf-8", "replace")
+    return _printable(unicodedata.normalize("NFC", text), " ").strip() or "recording"
+
+
+def family(name: str) -> str:
+    """What files have in common that would share output names, also where case or accents don't count."""
+    return _folded(name.rpartition(".")[0])
+
+
+def output_base(name: str, shared: bool) -> str:
+    """What the names of a recording's outputs begin with: its name without the extension.
+
+    `shared` says that another recording in the folder has the same `family`: then the extension stays, so
+    that `a.mp3` and `a.wav` keep their transcripts apart.
+    """
+    wanted = name if shared else name.rpartition(".")[0]
+    base = _printable(wanted.replace("/", "_"), "_")
+    if base == wanted and len(os.fsencode(base)) <= _BASE_BYTES:
+        return base
+    tag = "~" + hashlib.sha256(os.fsencode(wanted)).hexdigest()[:8]
+    while len(os.fsencode(base + tag)) > _BASE_BYTES:
+        base = base[:-1]
+    return base + tag
+
+
+def output_names(base: str, suffixes: Iterable[str], number: int = 1) -> Mapping[str, str]:
+    """Suffix -> file name, for set `number` of a recording's transcripts."""
+    return {suffix: f"{base}.transcript{_numbered(number)}.{suffix}" for suffix in suffixes}
+
+
+def note_name(base: str, number: int = 1) -> str:
+    """What the note is called that says why there is no transcript."""
+    return f"{base}.transcript-error{_numbered(number)}.txt"
+
+
+def _numbered(number: int) -> str:
+    return "" if number == 1 else f" ({number})"
+
+
+def _folded(text: str) -> str:
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).casefold())
+
+
+def _printable(text: str, substitute: str) -> str:
+    # Cf holds the marks that turn the direction of what follows, which would disguise an extension
+    return "".join(substitute if unicodedata.category(char) in {"Cc", "Zl", "Zp"} else char for char in text)

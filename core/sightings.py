@@ -1,0 +1,92 @@
+"""What is seen of files in a watched folder, and what is remembered of them."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import astuple, dataclass
+from typing import Self, TypedDict
+
+
+class Look(TypedDict):
+    """What tells whether a file changed."""
+
+    size: int
+    modified: int
+    identity: str
+
+
+UNREAD = ""
+"""The content of a file that could not be read."""
+
+SKIPPED = "skipped"
+"""The content of a file that lay there before the folder was watched and is to be left alone."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sighting:
+    """One file as a listing shows it. `path` is relative to the folder, with slashes; `modified` is in
+    nanoseconds. `identity` stays with a file that is renamed; it is empty where there is no such thing.
+    `busy` says that something beside it marks it as still arriving."""
+
+    path: str
+    size: int
+    modified: int
+    identity: str = ""
+    busy: bool = False
+
+    def look(self) -> Look:
+        """What an entry keeps of it."""
+        return {"size": self.size, "modified": self.modified, "identity": self.identity}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """What is remembered of a file that was taken.
+
+    `content` is its content key, `key` that of its share. `line` names the row of contents that replaced one
+    another in this file, by the key of the first one, and `version` counts them; `base` is what its outputs'
+    names begin with. `sent` is False from before its submit until after it. `failed` says that there is a
+    failure note instead of a transcript; `gone` is since when the file is missing, as a Unix time.
+    """
+
+    size: int
+    modified: int
+    identity: str
+    content: str
+    key: str
+    line: str
+    version: int = 0
+    base: str = ""
+    sent: bool = True
+    failed: bool = False
+    gone: float | None = None
+
+    def shows(self, sighting: Sighting) -> bool:
+        """Whether the file looks as it did when it was taken."""
+        return (
+            self.size == sighting.size
+            and self.modified == sighting.modified
+            and (not self.identity or not sighting.identity or self.identity == sighting.identity)
+        )
+
+    def to_json(self) -> str:
+        """One line of ASCII, also for names that are not Unicode."""
+        return json.dumps(astuple(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """The reverse of `to_json`. Raises ValueError."""
+        try:
+            return cls(**dict(zip(cls.__slots__, json.loads(text), strict=True)))
+        except TypeError as error:
+            raise ValueError(str(error)) from error
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """What a file is: `entry` is to be remembered, `moved_from` forgotten, and the share submitted if
+    `submit` says so."""
+
+    entry: Entry
+    submit: bool = False
+    moved_from: str | None = None

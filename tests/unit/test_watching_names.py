@@ -1,0 +1,102 @@
+"""Names in watched folders."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from core.filenames import (
+    display_name,
+    family,
+    is_arriving,
+    is_output,
+    is_recording,
+    is_watched,
+    note_name,
+    output_base,
+    output_names,
+)
+from core.registry import FORMATS
+
+SUFFIXES = [entry.suffix for entry in FORMATS.values()]
+NAMES = st.one_of(
+    st.text(st.characters(exclude_characters="/\0", exclude_categories=["Cs"]), min_size=1, max_size=120),
+    st.binary(min_size=1, max_size=250).map(
+        lambda raw: os.fsdecode(raw.replace(b"/", b"_").replace(b"\0", b"_"))
+    ),
+).filter(lambda name: name not in {".", ".."} and len(os.fsencode(name)) <= 251)
+
+
+@pytest.mark.parametrize(
+    "name", ["a.mp3", "A.MP3", "Zoom.Mp4", "voice.opus", "x.transcript.mp3", "ü ñ.M4A", "a\nb.wav"]
+)
+def test_recordings(name: str) -> None:
+    assert is_recording(name)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("notes.txt", "mp3", ".mp3", "._a.mp3", ".a.mp3", "~$a.mp3", ".~lock.a.mp3#", "a.mp3.part"),
+        *("a.mp3.crdownload", "~syncthing~a.mp3", ".syncthing.a.mp3.tmp", "a.mp3~", "a.transcript.json"),
+        *("a.mp3 ", "a.mp3."),
+    ],
+)
+def test_no_recordings(name: str) -> None:
+    assert not is_recording(name)
+
+
+@pytest.mark.parametrize("path", [".stversions/a.mp3", "x/@eaDir/a.mp3", "#recycle/a.mp3", "x/.git/y/a.mp3"])
+def test_places_that_are_not_looked_into(path: str) -> None:
+    assert not is_watched(path)
+
+
+def test_control_files_of_downloads_mark_what_they_belong_to() -> None:
+    assert is_arriving("a.mp4", {"a.mp4", "a.mp4.aria2"}.__contains__)
+    assert is_arriving("a.mp4", {"a.mp4", "a.mp4.part"}.__contains__)
+    assert not is_arriving("a.mp4", {"a.mp4", "b.mp4.part"}.__contains__)
+
+
+@given(NAMES, st.booleans(), st.integers(1, 999))
+def test_outputs_stay_in_their_folder_and_are_recognised(name: str, shared: bool, number: int) -> None:
+    base = output_base(f"{name}.mp3", shared)
+    outputs = [*output_names(base, SUFFIXES, number).values(), note_name(base, number)]
+    assert len(set(outputs)) == len(outputs)
+    for output in outputs:
+        assert is_output(output)
+        assert not is_recording(output)
+        assert "/" not in output
+        assert "\0" not in output
+        assert output not in {".", ".."}
+        assert len(os.fsencode(output)) <= 255
+
+
+@given(NAMES, NAMES)
+def test_different_recordings_have_different_outputs(one: str, other: str) -> None:
+    one, other = f"{one}.mp3", f"{other}.wav"
+    shared = family(one) == family(other)
+    if one != other:
+        assert output_base(one, shared) != output_base(other, shared)
+
+
+@given(NAMES)
+def test_display_names_can_be_shown_and_stored(name: str) -> None:
+    shown = display_name(name)
+    assert shown.encode()
+    assert not any(ord(char) < 32 for char in shown)
+
+
+def test_the_name_that_the_issue_promises() -> None:
+    assert output_names(output_base("Team meeting.mp3", False), ["md", "seglst.json"]) == {
+        "md": "Team meeting.transcript.md",
+        "seglst.json": "Team meeting.transcript.seglst.json",
+    }
+    assert output_names("a", ["md"], 2) == {"md": "a.transcript (2).md"}
+    assert note_name("a") == "a.transcript-error.txt"
+
+
+def test_names_that_differ_in_case_or_composition_only_are_one_family() -> None:
+    assert family("É.mp3") == family("e\u0301.WAV")

@@ -72,7 +72,10 @@ async def _serve(settings: Settings, display: Bars | Lines, *, front_doors: bool
                 sys.stdout.write("".join(f"{line}\n" for line in welcome(settings, announcement)))
                 sys.stdout.flush()
         for notice in notices(announcement.choice):
-            logger.warning("%s", notice)
+            if isinstance(display, Bars):
+                display.say(notice)
+            else:
+                logger.warning("%s", notice)
         if isinstance(display, Bars):
             jobs = JobsShown(state, announcement.adapters.keys(), display)
             shown.append(asyncio.create_task(jobs.run(), name="jobs shown"))
@@ -119,11 +122,11 @@ def welcome(settings: Settings, announcement: Announcement) -> tuple[str, str, s
     )
     host = settings.http_host
     host = f"[{host}]" if ":" in host else host
-    alive = f"http://{host}:{announcement.port}/healthz"
+    address = f"http://{host}:{announcement.port}"
     return (
         f"{where}.",
         f"{what}; {answers}." if answers else f"{what}.",
-        f"Running: {alive} says whether it is alive, /readyz whether all is well. Ctrl-C stops it.",
+        f"Running at {address} (/healthz, /readyz, /metrics). Ctrl-C stops it.",
     )
 
 

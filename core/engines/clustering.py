@@ -66,7 +66,7 @@ def diarize(
     allowed = bounds(min_speakers, max_speakers)
     labels = speakers(speech, allowed, report=lambda fraction: report(0.7 + 0.3 * fraction))
     report(1.0)
-    return list(turns(speech, labels))
+    return [(round(start, 3), round(end, 3), number) for start, end, number in turns(speech, labels)]
 
 
 def speakers(speech: Speech, allowed: Bounds, *, report: Callable[[float], None] = lambda _: None) -> Labels:

@@ -152,7 +152,9 @@ class _Window(io.RawIOBase):
         return True
 
     def read(self, size: int = -1, /) -> bytes:
-        left = max(0, self._end - self._start - self._position)
+        left = self._end - self._start - self._position
+        if left <= 0:  # damaged files point anywhere, also where no file system can go
+            return b""
         self._file.seek(self._start + self._position)
         data = self._file.read(left if size < 0 else min(size, left))
         self._position += len(data)

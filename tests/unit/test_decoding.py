@@ -440,6 +440,18 @@ def test_what_can_not_be_heard_is_refused_with_a_reason(tmp_path: Path, data: by
     assert Refusal(refused.value.user_message) is reason
 
 
+def test_a_file_that_points_beyond_all_bounds_reads_as_ended(tmp_path: Path) -> None:
+    (tmp_path / "x").write_bytes(b"0123456789")
+    with (tmp_path / "x").open("rb") as file:
+        window = decoding._Window(file, 2, 8)
+        assert window.seek(2**63 - 5) == window.tell() == 2**63 - 5
+        assert window.read(10) == b""
+        assert window.seek(-2, io.SEEK_END) == 4
+        assert window.read() == b"67"
+        assert window.seek(-99) == 0
+        assert window.read(3) == b"234"
+
+
 def test_an_unfinished_mp4_is_told_from_a_cut_one(tmp_path: Path) -> None:
     data = encode("mp4", "aac", [[tone(3, 48000)]], 48000)
     with pytest.raises(Rejected) as refused:

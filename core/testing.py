@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
 
+from core.errors import Rejected, Transient
 from core.model import (
     Audio,
     Delivery,
     Diarization,
     Hints,
+    Job,
     Recognition,
+    Recording,
     SpeakerTurn,
+    Stage,
     Transcript,
     Word,
 )
-from core.ports import Capabilities, Diarizer, Readiness, Report, Transcriber
+from core.ports import Capabilities, Diarizer, Readiness, Report, Submit, Transcriber
 
 
 class MemoryStore:
@@ -112,3 +119,76 @@ class FakeEngine:
         if self.failures:
             raise self.failures.pop(0)
         report(1.0)
+
+
+class FakeAdapter:
+    """An `Adapter` whose platform is a few dictionaries.
+
+    `share` puts a recording there; what was answered is in `outputs` and `failures`, by the recording's key.
+    """
+
+    def __init__(self, door: str = "fake") -> None:
+        self._door = door
+        self._arrived = asyncio.Event()
+        self._submitted: set[str] = set()
+        self.files: dict[str, bytes] = {}
+        self.recordings: dict[str, Recording] = {}
+        self.outputs: dict[str, Transcript] = {}
+        self.failures: dict[str, str] = {}
+        self.stages: list[tuple[str, Stage]] = []
+
+    @property
+    def door(self) -> str:
+        return self._door
+
+    def share(self, name: str, data: bytes) -> None:
+        """Somebody shares a recording of this name."""
+        key = f"{self._door}:{name}:{hashlib.sha256(data).hexdigest()}"
+        self.files[key] = data
+        self.recordings[key] = Recording(
+            key=key,
+            content_key=f"sha256:{hashlib.sha256(data).hexdigest()}",
+            platform="fake",
+            door=self._door,
+            address="{}",
+            name=name,
+            size=len(data),
+            shared_at=datetime.now(UTC),
+        )
+        self._arrived.set()
+
+    async def run(self, submit: Submit) -> None:
+        while True:
+            self._arrived.clear()
+            for key, recording in list(self.recordings.items()):
+                if key in self._submitted:
+                    continue
+                try:
+                    await submit(recording)
+                except Transient:
+                    asyncio.get_running_loop().call_later(0.01, self._arrived.set)
+                    break
+                self._submitted.add(key)
+            await self._arrived.wait()
+
+    async def fetch(self, recording: Recording, into: Path) -> None:
+        data = self.files.get(recording.key)
+        if data is None:
+            raise Rejected("This recording is gone. Share it again.")
+        if len(data) != recording.size:
+            raise Rejected("This recording was replaced while it waited. There is nothing to do.")
+        await asyncio.to_thread(into.write_bytes, data)
+
+    async def progress(self, job: Job, stage: Stage, fraction: float | None) -> None:  # noqa: ARG002  (the port)
+        self.stages.append((job.id, stage))
+
+    async def deliver(self, transcript: Transcript, job: Job) -> str:
+        self.outputs[job.recording.key] = transcript
+        return f'{{"job": "{job.id}"}}'
+
+    async def report_failure(self, job: Job, message: str) -> str:
+        self.failures[job.recording.key] = message
+        return f'{{"job": "{job.id}"}}'
+
+    async def check(self) -> Readiness:
+        return Readiness(usable=True)

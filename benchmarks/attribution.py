@@ -44,6 +44,8 @@ RESULTS = Path(__file__).parent / "results" / "attribution.md"
 SYNTHETIC_SEEDS = 500
 """The first seed of the conversations measured here. The weights were fitted on seeds from 1000 on."""
 
+MARK = "<!-- Below: printed by `python -m benchmarks.attribution --write`, which keeps what stands above. -->"
+
 FORMS = {
     "as spoken": "every reference word at its own time, with punctuation; words overlap as speakers do",
     "as recognised": "one word after the other, as a single-channel recogniser hears it, with punctuation",
@@ -185,9 +187,9 @@ def main() -> int:
     print(tables)
     print(f"\n{time.monotonic() - began:.0f} s", file=sys.stderr)
     if options.write:
-        note, _, _ = RESULTS.read_text("utf-8").partition("\n## Corpus") if RESULTS.exists() else ("", "", "")
+        note, _, _ = (RESULTS.read_text("utf-8") if RESULTS.exists() else "").partition(MARK)
         RESULTS.parent.mkdir(exist_ok=True)
-        RESULTS.write_text(f"{note.rstrip()}\n\n{tables}\n".lstrip(), "utf-8")
+        RESULTS.write_text(f"{note}{MARK}\n\n{tables}\n", "utf-8")
     return 0
 
 

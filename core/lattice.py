@@ -36,7 +36,7 @@ class Weights:
 
     window: float = 1.0
     vicinity: float = 0.5
-    uncovered: float = 2.901
+    uncovered: float = 4.5
     distance: float = 1.6
     distance_cap: float = 1.687
     onset: float = 0.654
@@ -49,7 +49,7 @@ class Weights:
     clause: float = 0.151
     run_on: float = 1.319
     edge: float = 0.934
-    edge_cap: float = 0.293
+    edge_cap: float = 0.6
     across: float = -0.4
     collision: float = 10.0
 

@@ -97,7 +97,7 @@ class Settings(BaseSettings):
         1800, alias="ERNI_DECODE_CPU_SECONDS", gt=0, description="CPU time limit of one decoder, seconds."
     )
     short_workers: int = Field(
-        2, alias="ERNI_SHORT_WORKERS", ge=0, description="Short recordings worked on at once in this process."
+        4, alias="ERNI_SHORT_WORKERS", ge=0, description="Short recordings worked on at once in this process."
     )
     long_workers: int = Field(
         1, alias="ERNI_LONG_WORKERS", ge=0, description="Long recordings worked on at once in this process."

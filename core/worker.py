@@ -302,7 +302,7 @@ class Worker:
         # What the operator must mend is said; what the sharer is told may name their file.
         detail = f": {error}" if for_operator or isinstance(error, Transient) else ""
         logger.log(
-            logging.ERROR if for_operator or not foreseen else logging.WARNING,
+            _level(error),
             "job %s: %s in attempt %d, %s%s",
             *(claim.job.id, type(error).__name__, attempt, then, detail),
             exc_info=error if not foreseen else None,
@@ -315,6 +315,13 @@ class Worker:
 
     async def _again(self, claim: Claim, delay: float, *, counts: bool, lane: str | None = None) -> None:
         await self._queue.enqueue(await self._ledger.again(claim, delay, counts=counts, lane=lane))
+
+
+def _level(error: Exception) -> int:
+    """How loud: the sharer's matter is no news, a passing fault is a warning, the rest is the operator's."""
+    if isinstance(error, Rejected):
+        return logging.INFO
+    return logging.WARNING if isinstance(error, Transient) else logging.ERROR
 
 
 class _Beat:

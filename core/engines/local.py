@@ -105,6 +105,9 @@ class LocalEngine:
         return self._speakers
 
     def _problems(self, model: str) -> tuple[str, ...]:
+        away = [name for name in (model, self._speakers) if not place_of(self._folder, name).exists()]
+        if away:  # one sentence rather than one a file
+            return (f"The weights of {' and '.join(away)} are not on this machine.",)
         return problems(self._folder, model) + problems(self._folder, self._speakers, "speakers")
 
     def remedy(self, *names: str) -> str:

@@ -166,9 +166,13 @@ async def test_missing_weights_are_named_with_the_remedy(
     engine = LocalEngine(settings(tmp_path / "none", local_model="small", local_speakers="speakers"))
     ready = await engine.check()
     assert not ready.usable
+    assert ready.reason == "The weights of small and speakers are not on this machine."
+    assert "erni-audio models fetch small speakers" in ready.remedy
+    for folder in ("whisper-small", "speakers"):
+        (tmp_path / "none" / folder).mkdir(parents=True)
+    ready = await engine.check()
     assert "whisper-small/model.bin is missing." in ready.reason
     assert "speakers/embedding.onnx is missing." in ready.reason
-    assert "erni-audio models fetch small speakers" in ready.remedy
     audio = recording(voice("dark", 1))
     with pytest.raises(Misconfigured, match="erni-audio models fetch small"):
         await engine.transcriber.transcribe(audio, Hints(), ignore)

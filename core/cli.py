@@ -12,7 +12,6 @@ import typer
 from typer.core import TyperGroup
 
 from core.errors import ErniError
-from core.redaction import Redactor, escape_controls
 from core.registry import load
 
 COMMANDS: Mapping[str, tuple[str, str]] = {
@@ -164,5 +163,7 @@ def _usage(error: typer.TyperException) -> str:
 
 
 def _complain(message: str) -> None:
+    from core.redaction import Redactor, escape_controls  # noqa: PLC0415  (slow: help needs none of it)
+
     lines = [escape_controls(line) for line in Redactor()(message).splitlines()]
     sys.stderr.write("erni-audio: " + "\n".join(lines) + "\n")

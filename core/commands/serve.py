@@ -110,13 +110,13 @@ def _answer_signals(stop: asyncio.Event, settings: Settings, display: Bars | Lin
 def welcome(settings: Settings, announcement: Announcement) -> tuple[str, str, str]:
     """Three lines for who started the service: where to share, what happens then, how to see and stop it."""
     invitations = [_invitation(door, adapter) for door, adapter in announcement.adapters.items()]
-    where = (
-        "; or ".join(each.share for each in invitations) or "Nowhere yet: ERNI_ADAPTERS opens no front door"
-    )
+    shares = [each.share for each in invitations]
+    shares[1:] = [share[:1].lower() + share[1:] for share in shares[1:]]
+    where = ", or ".join(shares) or "Nowhere yet: ERNI_ADAPTERS opens no front door"
     answers = "; ".join(dict.fromkeys(each.answer for each in invitations))
-    how = " or ".join(announcement.choice.methods)
+    how = " or ".join(f"`{name}`" for name in announcement.choice.methods)
     what = (
-        f"It is transcribed by `{how}`, speaker by speaker"
+        f"It is transcribed by {how}, speaker by speaker"
         if how
         else "It waits until a recognition method can run (`erni-audio doctor` says why none can)"
     )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -103,11 +102,13 @@ def bases(sources: Sequence[Source]) -> list[str]:
     Subfolders are kept. Of recordings that would share a name, also where case does not count, those of
     different types keep their extension and the others get a number.
     """
-    kin = Counter((source.folder, family(source.path.name)) for source in sources)
+    kin: dict[tuple[str, str], set[str]] = {}
+    for source in sources:
+        kin.setdefault((source.folder, family(source.path.name)), set()).add(source.path.name)
     taken: set[str] = set()
     result: list[str] = []
     for source in sources:
-        shared = "." in source.path.name and kin[source.folder, family(source.path.name)] > 1
+        shared = len(kin[source.folder, family(source.path.name)]) > 1
         has_ending = "." in source.path.name.lstrip(".")
         plain = output_base(source.path.name, shared or not has_ending)
         base, number = plain, 1

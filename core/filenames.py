@@ -86,7 +86,7 @@ def is_watched_folder(name: str) -> bool:
 def is_watched(path: str) -> bool:
     """Whether the file at a relative path is a recording in a place that is looked into."""
     *folders, name = path.split("/")
-    return is_recording(name) and all(is_watched_folder(folder) for folder in folders)
+    return "\0" not in path and is_recording(name) and all(is_watched_folder(folder) for folder in folders)
 
 
 def is_arriving(name: str, neighbour: Callable[[str], bool]) -> bool:

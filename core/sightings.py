@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from typing import Self, TypedDict
 
 
@@ -71,7 +71,7 @@ class Entry:
 
     def to_json(self) -> str:
         """One line of ASCII, also for names that are not Unicode."""
-        return json.dumps(astuple(self))
+        return json.dumps([getattr(self, name) for name in self.__slots__])
 
     @classmethod
     def from_json(cls, text: str) -> Self:

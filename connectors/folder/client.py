@@ -105,7 +105,9 @@ class Folder(Confined):
     def establish(self, _check: Callable[[], None]) -> None:
         """Make the folder and what it lies in, for the service's user alone."""
         with translated():
-            self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+            for folder in [*reversed(self.root.parents), self.root]:
+                if not folder.is_dir():  # `mkdir(parents=True)` would use the mode for the last one only
+                    folder.mkdir(mode=0o700, exist_ok=True)
 
     def identity(self, _check: Callable[[], None]) -> tuple[str, str, bool]:
         """What changes when the folder is replaced or something is mounted over it, the type of its file
@@ -189,18 +191,12 @@ class Folder(Confined):
         if not is_watched(path):
             return None
 
-        def neighbour(other: str) -> bool:
-            with suppress(OSError):
-                os.stat(other, dir_fd=directory, follow_symlinks=False)
-                return True
-            return False
-
         try:
             with self.opened(folder) as directory, translated():
                 found = os.stat(name, dir_fd=directory, follow_symlinks=False)
                 if not stat.S_ISREG(found.st_mode):
                     return None
-                return self._sighting(path, found, is_arriving(name, neighbour))
+                return self._sighting(path, found, is_arriving(name, lambda other: _exists(directory, other)))
         except (Absent, Forbidden):
             return None
 
@@ -242,11 +238,20 @@ class Folder(Confined):
         if f"sha256:{digest.hexdigest()}" != content:
             raise Changed
 
+    def examine(
+        self, check: Callable[[], None], sighting: Sighting, folder: str, names: list[str]
+    ) -> tuple[str, bool]:
+        """The content key of the file, and whether one of `names` in `folder` mentions it."""
+        content = self.content_key(check, sighting)
+        return content, self.mentions(check, folder, names, content)
+
     def mentions(self, _check: Callable[[], None], folder: str, names: list[str], text: str) -> bool:
         """Whether one of the files begins or ends with a part that holds `text`."""
         wanted = text.encode()
         with suppress(Absent, Forbidden), self.opened(folder) as directory:
             for name in names:
+                if not _exists(directory, name):
+                    continue
                 with suppress(Absent, Forbidden), self.regular(directory, name) as file, translated():
                     length = os.fstat(file).st_size
                     if wanted in os.pread(file, 1 << 16, 0) + os.pread(
@@ -380,6 +385,14 @@ class Folder(Confined):
             identity=str(found.st_ino) if self._lasting else "",
             busy=busy,
         )
+
+
+def _exists(directory: int, name: str) -> bool:
+    try:
+        os.stat(name, dir_fd=directory, follow_symlinks=False)
+    except OSError:
+        return False
+    return True
 
 
 def _abandoned(file: int) -> bool:

@@ -215,8 +215,9 @@ class Inbox:
     async def _take(self, watched: Watched, sighting: Sighting, submit: Submit) -> None:
         path, now = sighting.path, time.monotonic()
         try:
-            content = await self.folder.call(self.folder.content_key, sighting)
-            answered = await self._answered(path, content)
+            content, answered = await self.folder.call(
+                self.folder.examine, sighting, output_folder(_parent(path), self._settings), _answers(path)
+            )
             await self._look_again(watched, watched.rivals(sighting, content))
         except Changed:
             watched.postpone(path, now + self._settings.settle_seconds)
@@ -242,19 +243,6 @@ class Inbox:
         watched.apply(path, decision)
         if decision.entry.content == UNREAD:
             watched.postpone(path, now + _UNREADABLE_SECONDS)
-
-    async def _answered(self, path: str, content: str) -> bool:
-        """Whether a transcript of this content lies beside, though nothing is remembered of it."""
-        folder, _, name = path.rpartition("/")
-        names = [
-            output
-            for shared in (False, True)
-            for number in _NUMBERS
-            for output in output_names(output_base(name, shared), _MARKED, number).values()
-        ]
-        return await self.folder.call(
-            self.folder.mentions, output_folder(folder, self._settings), names, content
-        )
 
     # notices of the system
 
@@ -317,6 +305,21 @@ def output_folder(folder: str, settings: FolderSettings) -> str:
     if settings.output == "beside":
         return folder
     return f"{folder}/{settings.output}" if folder else settings.output
+
+
+def _parent(path: str) -> str:
+    return path.rpartition("/")[0]
+
+
+def _answers(path: str) -> list[str]:
+    """What a transcript of the file may be called that says what it was made from."""
+    name = path.rpartition("/")[2]
+    return [
+        output
+        for shared in (False, True)
+        for number in _NUMBERS
+        for output in output_names(output_base(name, shared), _MARKED, number).values()
+    ]
 
 
 def _key(path: str) -> str:

@@ -99,7 +99,7 @@ async def _connect(settings: Settings, url: str, node: str) -> AsyncIterator[Sta
     except ValueError as error:
         raise Misconfigured(f"REDIS_URL is not a Redis URL: {error}") from None
     async with redis:
-        ledger = Ledger(redis, vault, worker=f"{node}-{os.getpid()}")
+        ledger = Ledger(redis, vault, worker=f"{node}-{os.getpid()}", retention_days=settings.retention_days)
         store = RedisStore(redis, vault, ledger)
         try:
             await store.check_key()

@@ -23,8 +23,8 @@ from core.model import Job, JobState, Recording
 from core.vault import Vault
 
 PREFIX = "{erni}"
-_RECORD_LIFE = 90 * 86400
-"""Seconds for which a finished record is kept, so that a late duplicate of its event is still known."""
+_RECORD_DAYS = 90.0
+"""How long a finished record is kept, so that a late duplicate of its event is still known."""
 
 _recording = TypeAdapter(Recording)
 _SCRIPTS = (
@@ -94,10 +94,16 @@ def _at(seconds: str) -> datetime:
 
 
 class Ledger:
-    """The job records. `redis` answers bytes (no decoding); what is personal goes through `vault`."""
+    """The job records. `redis` answers bytes (no decoding); what is personal goes through `vault`.
 
-    def __init__(self, redis: Redis, vault: Vault, *, worker: str = "") -> None:
+    `retention_days` bounds how long a finished record is kept.
+    """
+
+    def __init__(
+        self, redis: Redis, vault: Vault, *, worker: str = "", retention_days: float | None = None
+    ) -> None:
         self._redis = redis
+        self._record_life = int(86400 * min(_RECORD_DAYS, retention_days or _RECORD_DAYS)) or 1
         self._vault = vault
         self._worker = worker
         folder = files("core") / "lua"
@@ -124,7 +130,7 @@ class Ledger:
     ) -> Claim | Literal["void", "undeliverable"] | list[Ticket]:
         """Claim run `run`. A list of tickets means that the crash budget is spent and a failure is owed."""
         answer = await self._run(
-            "begin", job, run, self._worker, max_crashes, _RECORD_LIFE, self._seal_text(poison_message)
+            "begin", job, run, self._worker, max_crashes, self._record_life, self._seal_text(poison_message)
         )
         if answer[0] == b"void":
             return "void"
@@ -189,12 +195,12 @@ class Ledger:
     async def settle(self, claim: Claim, receipt: str, *, delivered: bool = True) -> bool:
         """End the job after its delivery, or after giving up on it. False: it was taken away."""
         return bool(
-            await self._run("settle", claim.job.id, claim.fence, receipt, _RECORD_LIFE, int(delivered))
+            await self._run("settle", claim.job.id, claim.fence, receipt, self._record_life, int(delivered))
         )
 
     async def cancel(self, job: str) -> tuple[bool, list[Ticket]]:
         """Stop a job on a person's wish. False: it was over, or never was."""
-        done, tickets = await self._run("cancel", job, _RECORD_LIFE)
+        done, tickets = await self._run("cancel", job, self._record_life)
         return bool(done), [_ticket(row) for row in tickets]
 
     async def overdue(self, silence_seconds: float) -> AsyncIterator[Ticket]:

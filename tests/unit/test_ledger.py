@@ -298,3 +298,15 @@ async def test_what_is_personal_is_encrypted_where_a_key_is_set(redis: Redis) ->
     view = await ledger.view(job_id(RECORDING.key))
     assert view is not None
     assert view.job.recording.name == "Salary talk with Anna.m4a"
+
+
+@pytest.mark.parametrize(("retention", "days"), [(None, 90), (7.0, 7), (400.0, 90)])
+async def test_a_finished_record_is_kept_no_longer_than_the_retention(
+    redis: Redis, retention: float | None, days: int
+) -> None:
+    ledger = Ledger(redis, Vault(), retention_days=retention)
+    (ticket,) = await committed(ledger, await claimed(ledger, await submitted(ledger)))
+    key = f"{PREFIX}:job:{ticket.job_id}"
+    assert await redis.ttl(key) == -1, "what is owed does not expire"
+    await ledger.settle(await claimed(ledger, ticket), "{}")
+    assert 0 < days * 86400 - await redis.ttl(key) + 60 <= 120

@@ -108,7 +108,7 @@ async def transcribe_file(
 async def listen(
     audio: Audio, content_key: str, hints: Hints, listeners: Sequence[Listener], progress: Progress
 ) -> Transcript:
-    """Recognise with the first method that works. Raises what the last one raised if none does."""
+    """Recognise with the first method that works. Raises what the first one raised if none does."""
     if not listeners:
         raise Misconfigured("No recognition method can run here. `erni-audio doctor` says why.")
     troubles: list[str] = []
@@ -119,8 +119,8 @@ async def listen(
         except (Rejected, *_ENGINE_TROUBLE) as error:
             logger.warning("method %s failed: %s", listener.method, type(error).__name__)
             troubles.append(f"The method `{listener.method}` failed, so another one was used.")
-            # A refusal by the recording's nature is worth more to the sharer than a later engine's trouble.
-            failure = failure if isinstance(failure, Rejected) else error
+            # The best method's word counts: if it had a passing trouble, a lesser one's refusal is not final.
+            failure = failure or error
             continue
         return Transcript(
             content_key=content_key,

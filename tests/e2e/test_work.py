@@ -419,3 +419,12 @@ async def test_a_method_that_a_policy_names_is_used_alone(house: House) -> None:
         await house.over(await house.share("a.wav", wav(0.5), policy=replace(Policy(), method="second")))
     assert heard(first) == 0
     assert house.hand.delivered[0][1].engine == "second"
+
+
+async def test_a_lesser_methods_refusal_is_not_final_while_the_best_one_may_recover(house: House) -> None:
+    best = FakeEngine("best", words=WORDS, turns=TURNS, failures=[Transient("busy")] * 2)
+    draft = FakeEngine("lesser", failures=[Rejected("Only English.")] * 9)
+    async with house.working(best, draft):
+        view = await house.over(await house.share("a.wav", wav(0.5)))
+    assert view.state is JobState.DONE
+    assert house.hand.delivered[0][1].engine == "best"

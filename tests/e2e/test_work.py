@@ -150,7 +150,7 @@ class House:
 
 async def until(condition: Callable[[], Awaitable[bool]]) -> None:
     async with asyncio.timeout(60):
-        while not await condition():  # noqa: ASYNC110  (the condition is in Redis)
+        while not await condition():
             await asyncio.sleep(0.02)
 
 

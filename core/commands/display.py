@@ -158,7 +158,7 @@ class Bars:
             self.say(line)
 
     def say(self, line: str) -> None:
-        self.write(escape_controls(line) + "\n")
+        self._console.print(Text(escape_controls(line)))
 
     def write(self, text: str) -> None:
         """Text as it is, above the bars; what is longer than a line is left to the terminal."""

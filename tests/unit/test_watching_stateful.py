@@ -188,7 +188,7 @@ class WatchedFolder(RuleBasedStateMachine):
 
 
 WatchedFolder.TestCase.settings = settings(
-    max_examples=100,
+    max_examples=50,
     stateful_step_count=40,
     deadline=None,
     # without the explaining, which traces every line and takes ten times as long

@@ -176,7 +176,6 @@ async def _run(
     doors = Doors(state.redis, state.ledger, state.vault, adapters, work)
     options: dict[str, Any] = {
         "redelivery_seconds": settings.redelivery_seconds,
-        "tenant_jobs": settings.tenant_jobs,
         "drain_seconds": settings.drain_seconds,
         "worker": f"{state.node}-{os.getpid()}",
     }

@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from types import TracebackType
 from typing import Any, Self
 
-from docket import ConcurrencyLimit, Docket, Worker
+from docket import Docket, Worker
 from redis.exceptions import RedisError
 
 from core.ledger import Ledger, Ticket
@@ -33,8 +33,7 @@ _RECONCILE_SECONDS = 5.0
 class Queue:
     """Hands tickets to workers, on this machine and on others that use the same Redis.
 
-    `url` is a Redis URL; `redelivery_seconds` is the silence after which a worker counts as dead;
-    `tenant_jobs` bounds how many jobs of one tenant are worked on at once, over all workers.
+    `url` is a Redis URL; `redelivery_seconds` is the silence after which a worker counts as dead.
     """
 
     def __init__(
@@ -43,14 +42,12 @@ class Queue:
         ledger: Ledger,
         *,
         redelivery_seconds: float,
-        tenant_jobs: int,
         drain_seconds: float,
         worker: str,
     ) -> None:
         self._url = url
         self._ledger = ledger
         self._redelivery = timedelta(seconds=redelivery_seconds)
-        self._tenant_jobs = tenant_jobs
         self._drain_seconds = drain_seconds
         self._worker = worker
         self._dockets: dict[str, Docket] = {}
@@ -71,7 +68,7 @@ class Queue:
             docket = await self._docket(ticket.lane)
             await docket.add(
                 "work", when=datetime.fromtimestamp(ticket.due, UTC), key=f"{ticket.job_id}:{ticket.run}"
-            )(job_id=ticket.job_id, run=ticket.run, tenant=ticket.tenant)
+            )(job_id=ticket.job_id, run=ticket.run)
 
     async def serve(self, lane: str, concurrency: int, handle: Handle) -> None:
         """Work on `lane` until cancelled; let running jobs finish for the drain time, then cancel."""
@@ -153,9 +150,7 @@ class Queue:
             return docket
 
     def _task(self, attend: Handle | None) -> Callable[..., Awaitable[None]]:
-        limit = ConcurrencyLimit("tenant", max_concurrent=self._tenant_jobs)
-
-        async def work(job_id: str, run: int, tenant: str, admitted: ConcurrencyLimit = limit) -> None:  # noqa: ARG001
+        async def work(job_id: str, run: int) -> None:
             if attend is None:
                 raise RuntimeError("this process only adds to the lane")
             await attend(job_id, run)

@@ -13,6 +13,7 @@ import hashlib
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from enum import StrEnum
 from importlib.resources import files
 from typing import Any, Literal, cast
 
@@ -68,6 +69,15 @@ class Claim:
     result: str | None
     message: str
     submitted_at: datetime
+
+
+class Role(StrEnum):
+    """Who recognises some bytes: this job, another one, nobody any more; or this job lost its claim."""
+
+    LEAD = "lead"
+    WAIT = "wait"
+    CACHED = "cached"
+    VOID = "void"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,18 +136,29 @@ class Ledger:
         return bool(new), _ticket(ticket)
 
     async def begin(
-        self, job: str, run: int, *, max_crashes: int, poison_message: str
+        self, job: str, run: int, *, max_crashes: int, poison_message: str, tenant_jobs: int = 1000
     ) -> Claim | Literal["void", "undeliverable"] | list[Ticket]:
-        """Claim run `run`. A list of tickets means that the crash budget is spent and a failure is owed."""
+        """Claim run `run`. A list of tickets means that the crash budget is spent and a failure is owed.
+
+        "void": there is nothing to do, or `tenant_jobs` jobs of the tenant are being worked on already; this
+        one is in line then, and is called by the ticket that whoever frees a slot is given.
+        """
         answer = await self._run(
-            "begin", job, run, self._worker, max_crashes, self._record_life, self._seal_text(poison_message)
+            "begin",
+            job,
+            run,
+            self._worker,
+            max_crashes,
+            self._record_life,
+            self._seal_text(poison_message),
+            tenant_jobs,
         )
         if answer[0] == b"void":
             return "void"
         if answer[0] == b"undeliverable":
             return "undeliverable"
         if answer[0] == b"poison":
-            return [_ticket(answer[1]), *map(_ticket, answer[2])]
+            return [_ticket(row) for row in answer[1]]
         fields = await self._fields(job)
         outcome = fields.get("outcome")
         return Claim(
@@ -156,17 +177,10 @@ class Ledger:
         shown = "" if fraction is None else f"{fraction:.4f}"
         return bool(await self._run("beat", claim.job.id, claim.fence, stage, shown))
 
-    async def lead(self, claim: Claim, result: str) -> Literal["cached", "lead", "wait", "void"]:
+    async def lead(self, claim: Claim, result: str) -> tuple[Role, list[Ticket]]:
         """Decide who recognises the bytes behind `result`, so that it happens once at a time."""
-        answer: bytes = await self._run("lead", claim.job.id, claim.fence, result)
-        match answer:
-            case b"cached":
-                return "cached"
-            case b"lead":
-                return "lead"
-            case b"wait":
-                return "wait"
-        return "void"
+        role, tickets = await self._run("lead", claim.job.id, claim.fence, result)
+        return Role(role.decode()), [_ticket(row) for row in tickets]
 
     async def commit(
         self, claim: Claim, result: str, blob: bytes, *, life_seconds: float, budget_bytes: int

@@ -17,7 +17,7 @@ from redis.exceptions import RedisError
 from core.doors import Doors
 from core.errors import AuthFailed, ErniError, Misconfigured, Rejected, Transient
 from core.jobs import LONG, Queue
-from core.ledger import Claim, Ledger
+from core.ledger import Claim, Ledger, Role
 from core.model import Audio, JobState, Stage, Transcript
 from core.pipeline import Listener, content_key_of, result_key, transcribe_file
 from core.retrying import Again, GiveUp, decide, poison_message
@@ -73,7 +73,11 @@ class Worker:
     async def handle(self, job_id: str, run: int) -> None:
         """Do what run `run` of a job asks for. Raises only what nobody foresaw."""
         claim = await self._ledger.begin(
-            job_id, run, max_crashes=self._settings.max_crashes, poison_message=poison_message(job_id)
+            job_id,
+            run,
+            max_crashes=self._settings.max_crashes,
+            poison_message=poison_message(job_id),
+            tenant_jobs=self._settings.tenant_jobs,
         )
         if claim == "void":
             return
@@ -161,15 +165,16 @@ class Worker:
             known = await self._fetched(claim, beat, source)
         key = result_key(known, recording.policy, self._methods_for(recording.policy.method))
         beat.leaving = True  # waiting for somebody else's result gives the claim back
-        role = await self._ledger.lead(claim, key)
-        beat.leaving = role == "wait"
+        role, tickets = await self._ledger.lead(claim, key)
+        beat.leaving = role is Role.WAIT
         match role:
-            case "void":
+            case Role.VOID:
                 raise _TakenAway
-            case "wait":
+            case Role.WAIT:
+                await self._queue.enqueue(tickets)
                 logger.info("job %s waits for another one with the same bytes", claim.job.id)
                 return
-            case "cached":
+            case Role.CACHED:
                 if await self._commit(claim, beat, key, b"", life=0):
                     self._metrics.cache_hit()
                     return

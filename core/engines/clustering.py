@@ -20,7 +20,7 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # s
 from core.engines.agglomeration import first_labels, gaussians_of_groups, likelihood_ratio, spread
 from core.engines.features import FRAMES_PER_SECOND, Speech, extract
 from core.engines.mixtures import TRAINING_FRAMES, Blocks, Labels, fit_joint, realign, sample, train
-from core.engines.speech import find_speech
+from core.engines.speech import find_speech, threshold_for
 
 Turn: TypeAlias = tuple[float, float, int]
 """Start and end in seconds, and the speaker's number: 0.. in order of first appearance."""
@@ -61,7 +61,7 @@ def diarize(
 
     Raises ValueError if the file is not 16 kHz mono 16-bit PCM.
     """
-    regions = find_speech(path, report=lambda fraction: report(0.4 * fraction))
+    regions = find_speech(path, threshold=threshold_for(path), report=lambda fraction: report(0.4 * fraction))
     speech = extract(path, regions, report=lambda fraction: report(0.4 + 0.3 * fraction))
     allowed = bounds(min_speakers, max_speakers)
     labels = speakers(speech, allowed, report=lambda fraction: report(0.7 + 0.3 * fraction))

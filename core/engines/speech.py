@@ -23,6 +23,9 @@ _WINDOW = 512  # samples that one probability stands for
 _CONTEXT = 64  # samples before the window that the network sees as well
 _BLOCK = 1000 * _WINDOW  # 32 s: large enough for speed, small enough for memory
 _HYSTERESIS = 0.15
+_THRESHOLD, _QUIET_THRESHOLD = 0.5, 0.35
+_QUIET_LEVEL = 3277  # of 32768: -20 dB
+_LOUD_SHARE = 0.999  # of the samples are below what counts as the loudest
 
 Floats: TypeAlias = npt.NDArray[np.float32]
 
@@ -33,7 +36,7 @@ Span: TypeAlias = tuple[float, float]
 def find_speech(
     path: str | PathLike[str],
     *,
-    threshold: float = 0.5,
+    threshold: float = _THRESHOLD,
     min_silence: float = 0.2,
     min_speech: float = 0.0,
     pad: float = 0.06,
@@ -56,6 +59,19 @@ def find_speech(
         if (last - first) * step >= min_speech
     ]
     return pad_spans(kept, pad=pad, seconds=seconds)
+
+
+def threshold_for(path: str | PathLike[str]) -> float:
+    """A threshold that suits the recording: 0.5, or 0.35 where even its loudest moments are quiet.
+
+    Microphones far away make speech quiet, and silero then misses much of it (seen: a quarter). Raises
+    ValueError if the file is not 16 kHz mono 16-bit PCM.
+    """
+    counts = np.zeros(32769, dtype=np.int64)
+    for block in pcm.blocks(path, _BLOCK):
+        counts += np.bincount(np.abs(block.astype(np.int32)), minlength=len(counts))
+    loudest = int(np.searchsorted(np.cumsum(counts), _LOUD_SHARE * counts.sum()))
+    return _QUIET_THRESHOLD if loudest < _QUIET_LEVEL else _THRESHOLD
 
 
 def speech_probabilities(

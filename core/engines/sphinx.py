@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from core.engines import pcm
-from core.engines.speech import Span, find_speech
+from core.engines.speech import Span, find_speech, threshold_for
 
 HeardWord: TypeAlias = tuple[float, float, str, float]
 """Start and end in seconds, text, and the recogniser's posterior probability, 0..1."""
@@ -30,11 +30,8 @@ def plan(path: str, report: Callable[[float], None] | None = None) -> list[Span]
 
     Raises ValueError if the file is not 16 kHz mono 16-bit PCM.
     """
-    return [
-        piece
-        for span in find_speech(path, report=report)
-        for piece in cut(span, lambda *at: _energy(path, *at))
-    ]
+    found = find_speech(path, threshold=threshold_for(path), report=report)
+    return [piece for span in found for piece in cut(span, lambda *at: _energy(path, *at))]
 
 
 def cut(

@@ -7,4 +7,4 @@ if ARGV[4] == '0' then
 end
 if ARGV[5] ~= '' then set(id, 'lane', ARGV[5]) end
 next_run(id, state == 'delivering' and state or 'queued', now + tonumber(ARGV[3]))
-return {'ok', {ticket(id)}}
+return {'ok', append({ticket(id)}, give_slot(id))}

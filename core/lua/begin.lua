@@ -1,4 +1,4 @@
--- ARGV: id, run, worker, crash budget, final record's life in seconds, message for a poison job.
+-- ARGV: id, run, worker, crash budget, final record's life in seconds, message for a poison job, tenant's slots.
 -- The attempt is counted here, at the claim, so a file that kills its process still runs out of them.
 local id = ARGV[1]
 local state = get(id, 'state')
@@ -12,9 +12,10 @@ if get(id, 'claimed') == '1' then
     end
     set(id, 'message', ARGV[6])
     owe(id, 'failure')
-    return {'poison', ticket(id), free_waiters(id, requeue)}
+    return {'poison', append(append({ticket(id)}, free_waiters(id, requeue)), give_slot(id))}
   end
 end
+if state ~= 'delivering' and not take_slot(id, ARGV[7]) then return {'void'} end
 local fence = redis.call('INCR', key('fence'))
 if state ~= 'delivering' then
   state = 'running'

@@ -5,4 +5,4 @@ if not state or final(state) then return {0, {}} end
 local freed = free_waiters(id, requeue)
 close(id, 'cancelled', ARGV[2])
 redis.call('HINCRBY', key('job:' .. id), 'run', 1)
-return {1, freed}
+return {1, append(freed, give_slot(id))}

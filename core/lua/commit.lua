@@ -16,7 +16,7 @@ local tickets = free_waiters(id, function(other, r)
   pin(other, r)
   owe(other, 'transcript')
 end)
-tickets[#tickets + 1] = ticket(id)
+append(append(tickets, {ticket(id)}), give_slot(id))
 local total = 0
 local sizes = redis.call('HGETALL', key('sizes'))
 for i = 2, #sizes, 2 do total = total + tonumber(sizes[i]) end

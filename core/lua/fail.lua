@@ -4,5 +4,5 @@ if not holds(id, ARGV[2]) then return {'void'} end
 set(id, 'message', ARGV[3])
 local tickets = free_waiters(id, requeue)
 owe(id, 'failure')
-tickets[#tickets + 1] = ticket(id)
+append(append(tickets, {ticket(id)}), give_slot(id))
 return {'ok', tickets}

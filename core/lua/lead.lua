@@ -1,7 +1,8 @@
--- ARGV: id, fence, result. Decides who recognises these bytes: 'cached', 'lead', 'wait' or 'void'.
+-- ARGV: id, fence, result. Decides who recognises these bytes: 'cached', 'lead', 'wait' or 'void', with the
+-- tickets of those whom a freed slot calls.
 local id, result = ARGV[1], ARGV[3]
-if not holds(id, ARGV[2]) then return 'void' end
-if redis.call('EXISTS', key('result:' .. result)) == 1 then return 'cached' end
+if not holds(id, ARGV[2]) then return {'void', {}} end
+if redis.call('EXISTS', key('result:' .. result)) == 1 then return {'cached', {}} end
 local leader = redis.call('GET', key('leader:' .. result))
 if leader and leader ~= id then
   local state = get(leader, 'state')
@@ -10,9 +11,9 @@ if leader and leader ~= id then
     set(id, 'result', result)
     redis.call('HINCRBY', key('job:' .. id), 'attempts', -1)
     next_run(id, 'waiting', now)
-    return 'wait'
+    return {'wait', give_slot(id)}
   end
 end
 redis.call('SET', key('leader:' .. result), id)
 set(id, 'result', result)
-return 'lead'
+return {'lead', {}}

@@ -26,6 +26,44 @@ local function holds(id, fence)
   return f[1] and not final(f[1]) and f[2] == fence and f[3] == '1'
 end
 
+-- A tenant's slots. A job keeps its slot until it is given back, so one that lost its worker runs again at once;
+-- who finds no slot waits in line and is called when one is free.
+local function slots(id) return key('slots:' .. get(id, 'tenant')), key('line:' .. get(id, 'tenant')) end
+local function take_slot(id, limit)
+  local taken, line = slots(id)
+  redis.call('SET', key('limit'), limit)
+  if redis.call('SISMEMBER', taken, id) == 0 and redis.call('SCARD', taken) >= tonumber(limit) then
+    redis.call('ZADD', line, 'NX', now, id)
+    return false
+  end
+  redis.call('SADD', taken, id)
+  redis.call('ZREM', line, id)
+  return true
+end
+local function call_next(id)
+  local taken, line = slots(id)
+  if redis.call('SCARD', taken) >= tonumber(redis.call('GET', key('limit')) or '1') then return {} end
+  local first = redis.call('ZPOPMIN', line)
+  while #first > 0 do
+    if get(first[1], 'state') == 'queued' then
+      next_run(first[1], 'queued', now)
+      return {ticket(first[1])}
+    end
+    first = redis.call('ZPOPMIN', line)
+  end
+  return {}
+end
+local function give_slot(id)
+  local taken, line = slots(id)
+  redis.call('ZREM', line, id)
+  if redis.call('SREM', taken, id) == 0 then return {} end
+  return call_next(id)
+end
+local function append(list, more)
+  for _, item in ipairs(more) do list[#list + 1] = item end
+  return list
+end
+
 -- The outbox row: from here on only the delivery is owed.
 local function owe(id, outcome)
   set(id, 'outcome', outcome, 'crashes', '0', 'tries', '0', 'lane', 'post:' .. get(id, 'door'))

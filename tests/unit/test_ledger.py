@@ -78,7 +78,7 @@ async def test_the_whole_life_of_a_job(ledger: Ledger) -> None:
     claim = await claimed(ledger, await submitted(ledger))
     assert claim.job.attempt == 1
     assert await ledger.beat(claim, "decoding", 0.5)
-    assert await ledger.lead(claim, "r1") == "lead"
+    assert (await ledger.lead(claim, "r1"))[0] == "lead"
     (ticket,) = await committed(ledger, claim)
     assert ticket.lane == "post:folder@n1"
     assert not await ledger.beat(claim), "the claim ended with the commit"
@@ -139,15 +139,15 @@ async def test_giving_back_without_counting_keeps_the_attempt(ledger: Ledger) ->
 async def test_the_same_bytes_are_recognised_once_for_all_who_wait(ledger: Ledger) -> None:
     leader = await claimed(ledger, await submitted(ledger, "a"))
     follower = await claimed(ledger, await submitted(ledger, "b"))
-    assert await ledger.lead(leader, "r1") == "lead"
-    assert await ledger.lead(leader, "r1") == "lead", "asking again changes nothing"
-    assert await ledger.lead(follower, "r1") == "wait"
+    assert (await ledger.lead(leader, "r1"))[0] == "lead"
+    assert (await ledger.lead(leader, "r1"))[0] == "lead", "asking again changes nothing"
+    assert (await ledger.lead(follower, "r1"))[0] == "wait"
     tickets = await committed(ledger, leader)
     assert {ticket.job_id for ticket in tickets} == {leader.job.id, follower.job.id}
     for ticket in tickets:
         assert (await claimed(ledger, ticket)).outcome == "transcript"
     late = await claimed(ledger, await submitted(ledger, "c"))
-    assert await ledger.lead(late, "r1") == "cached"
+    assert (await ledger.lead(late, "r1"))[0] == "cached"
     assert len(await committed(ledger, late, blob=b"")) == 1
 
 
@@ -156,8 +156,8 @@ async def test_those_who_waited_go_on_when_the_leader_fails(ledger: Ledger, end:
     ticket = await submitted(ledger, "a")
     leader = await claimed(ledger, ticket)
     follower = await claimed(ledger, await submitted(ledger, "b"))
-    assert await ledger.lead(leader, "r1") == "lead"
-    assert await ledger.lead(follower, "r1") == "wait"
+    assert (await ledger.lead(leader, "r1"))[0] == "lead"
+    assert (await ledger.lead(follower, "r1"))[0] == "wait"
     if end == "fail":
         tickets = await ledger.fail(leader, "no")
     elif end == "cancel":
@@ -170,7 +170,7 @@ async def test_those_who_waited_go_on_when_the_leader_fails(ledger: Ledger, end:
     again = await claimed(ledger, mine[0])
     assert again.outcome is None
     assert again.job.attempt == 1, "waiting is no attempt"
-    assert await ledger.lead(again, "r1") == "lead"
+    assert (await ledger.lead(again, "r1"))[0] == "lead"
 
 
 async def test_a_cancelled_job_is_taken_from_its_worker(ledger: Ledger) -> None:
@@ -253,7 +253,8 @@ async def test_any_order_of_events_ends_in_one_answer_per_share(
                 settled.append(claim.job.id)
             return
         result = results[claim.job.id]
-        role = await ledger.lead(claim, result)
+        role, called = await ledger.lead(claim, result)
+        tickets.update(called)
         if role in {"cached", "lead"}:
             done = await ledger.commit(
                 claim, result, b"" if role == "cached" else b"x", life_seconds=60, budget_bytes=1000
@@ -264,7 +265,9 @@ async def test_any_order_of_events_ends_in_one_answer_per_share(
         move = chance.random()
         if move < 0.5:
             ticket = chance.choice(sorted(tickets, key=lambda t: (t.job_id, t.run)))
-            claim = await ledger.begin(ticket.job_id, ticket.run, max_crashes=1000, poison_message="p")
+            claim = await ledger.begin(
+                ticket.job_id, ticket.run, max_crashes=1000, poison_message="p", tenant_jobs=1 + seed % 3
+            )
             if isinstance(claim, Claim):
                 claims.append(claim)
         elif move < 0.85 and claims:
@@ -281,7 +284,9 @@ async def test_any_order_of_events_ends_in_one_answer_per_share(
             if await redis.hexists(f"{PREFIX}:job:{job}", "beat"):
                 await redis.hset(f"{PREFIX}:job:{job}", "beat", "0")
         for ticket in [ticket async for ticket in ledger.overdue(60)]:
-            claim = await ledger.begin(ticket.job_id, ticket.run, max_crashes=1000, poison_message="p")
+            claim = await ledger.begin(
+                ticket.job_id, ticket.run, max_crashes=1000, poison_message="p", tenant_jobs=1 + seed % 3
+            )
             if isinstance(claim, Claim):
                 await act(claim)
     assert sorted(settled) == sorted(results)
@@ -310,3 +315,34 @@ async def test_a_finished_record_is_kept_no_longer_than_the_retention(
     assert await redis.ttl(key) == -1, "what is owed does not expire"
     await ledger.settle(await claimed(ledger, ticket), "{}")
     assert 0 < days * 86400 - await redis.ttl(key) + 60 <= 120
+
+
+async def test_a_tenants_jobs_stand_in_line_for_its_slots(ledger: Ledger) -> None:
+    tickets = [await submitted(ledger, name) for name in "abc"]
+
+    async def begin(ticket: Ticket) -> object:
+        return await ledger.begin(ticket.job_id, ticket.run, max_crashes=9, poison_message="p", tenant_jobs=1)
+
+    first = await begin(tickets[0])
+    assert isinstance(first, Claim)
+    assert await begin(tickets[1]) == "void"
+    assert await begin(tickets[2]) == "void"
+    assert [ticket async for ticket in ledger.overdue(60)] == [], "no slot is free, so nobody is called"
+    crashed_and_back = await begin(tickets[0])
+    assert isinstance(crashed_and_back, Claim), "who had a slot keeps it over a crash"
+    called = await committed(ledger, crashed_and_back)
+    assert [ticket.job_id for ticket in called] == [tickets[0].job_id, tickets[1].job_id], "first come"
+    second = await begin(called[1])
+    assert isinstance(second, Claim)
+    _, called = await ledger.cancel(second.job.id)
+    assert [ticket.job_id for ticket in called] == [tickets[2].job_id]
+
+
+async def test_a_call_that_was_lost_is_made_again(ledger: Ledger, redis: Redis) -> None:
+    tickets = [await submitted(ledger, name) for name in "ab"]
+    first = await ledger.begin(tickets[0].job_id, 1, max_crashes=9, poison_message="p", tenant_jobs=1)
+    second = await ledger.begin(tickets[1].job_id, 1, max_crashes=9, poison_message="p", tenant_jobs=1)
+    assert isinstance(first, Claim)
+    assert second == "void"
+    await redis.srem(f"{PREFIX}:slots:t1", first.job.id)  # the slot is free, and nobody was told
+    assert tickets[1].job_id in {ticket.job_id for ticket in [t async for t in ledger.overdue(60)]}

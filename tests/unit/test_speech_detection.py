@@ -104,6 +104,20 @@ def test_block_size_changes_nothing(meeting: Path, monkeypatch: pytest.MonkeyPat
     assert list(speech.speech_probabilities(meeting)) == pytest.approx(whole, abs=1e-4)
 
 
+@pytest.mark.parametrize(("gain", "expected"), [(1.0, 0.5), (0.1, 0.35)])
+def test_quiet_recordings_get_a_lower_threshold(
+    tmp_path: Path, meeting: Path, gain: float, expected: float
+) -> None:
+    samples = pcm.read(meeting, 0, 20) * gain
+    samples[5] = 32767  # one crack does not make a recording loud
+    assert speech.threshold_for(write_wav(tmp_path / "gain.wav", samples)) == expected
+
+
+@pytest.mark.parametrize("extreme", [-32768, 32767])
+def test_the_loudest_samples_are_counted(tmp_path: Path, extreme: int) -> None:
+    assert speech.threshold_for(write_wav(tmp_path / "loud.wav", np.full(1000, extreme))) == 0.5
+
+
 @pytest.mark.parametrize("samples", [0, 1, 511, 512, 513, 40_000])
 def test_silence_and_noise_are_no_speech(tmp_path: Path, samples: int) -> None:
     quiet = write_wav(tmp_path / "quiet.wav", np.zeros(samples))

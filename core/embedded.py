@@ -35,6 +35,7 @@ logger = logging.getLogger(__name__)
 _SOCKET_PATH_LIMIT = 100  # bytes; sun_path holds 108 on Linux and 104 on macOS
 _START_SECONDS = 60.0  # a large append-only file takes a while to load
 _CHECK_SECONDS = 1.0
+_ANSWER_SECONDS = 5.0
 _SILENT_CHECKS = 3  # of up to 6 s each: a disk that stalls is not a frozen server
 _OLDEST_SERVER = (6, 2)  # docket needs XAUTOCLAIM
 
@@ -189,7 +190,8 @@ class EmbeddedValkey:
     async def _answers(self) -> bool:
         async with self._client() as client:
             try:
-                await client.ping()
+                async with asyncio.timeout(_ANSWER_SECONDS):
+                    await client.ping()
             except BusyLoadingError:
                 return await self._wait_until_up()
             except (RedisError, OSError):
@@ -203,7 +205,8 @@ class EmbeddedValkey:
                 if self._process is not None and self._process.returncode is not None:
                     return False
                 try:
-                    await client.ping()
+                    async with asyncio.timeout(_ANSWER_SECONDS):
+                        await client.ping()
                 except (RedisError, OSError):
                     await asyncio.sleep(0.01)
                 else:
@@ -236,8 +239,10 @@ class EmbeddedValkey:
         return self._socket.name if inside else str(self._socket)
 
     def _client(self) -> Redis:
-        # A frozen server must not hang us; retrying is done here, in the open.
-        return Redis(unix_socket_path=str(self._socket), socket_timeout=5, retry=Retry(NoBackoff(), 0))
+        # A frozen server must not hang us, so every call has a time-out around it. The client's own
+        # `socket_timeout` goes through `asyncio.wait_for`, which swallows a cancellation on Python 3.11: the
+        # keeper would go on for ever. Retrying is done here, in the open.
+        return Redis(unix_socket_path=str(self._socket), socket_timeout=None, retry=Retry(NoBackoff(), 0))
 
     async def _mend(self) -> None:
         """Cut a damaged append-only file back to its last whole command; the damaged one is kept aside."""
@@ -291,7 +296,8 @@ class EmbeddedValkey:
     async def _stop(self) -> None:
         async with self._client() as client:
             with contextlib.suppress(RedisError, OSError):
-                await client.shutdown()
+                async with asyncio.timeout(_ANSWER_SECONDS):
+                    await client.shutdown()
         if self._process is not None:
             try:
                 async with asyncio.timeout(20):

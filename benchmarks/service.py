@@ -102,6 +102,7 @@ class Service:
             "ERNI_HTTP_PORT": "0",
             "ERNI_LOG_LEVEL": "WARNING",
             "BENCHMARK_TRACE": str(self.trace),
+            "PYTHONPATH": str(Path(__file__).resolve().parents[1]),
         }
         # Whatever the person who measures has set up for a service of their own stays out of it.
         inherited = {
@@ -116,7 +117,7 @@ class Service:
                 stdout=log,
                 stderr=log,
                 env=inherited | settings | environment,
-                cwd=Path(__file__).resolve().parents[1],
+                cwd=home,  # where no `.env` is
             )
 
     def __enter__(self) -> Self:

@@ -16,6 +16,7 @@ import contextlib
 import math
 import os
 import random
+import shutil
 import signal
 import struct
 import subprocess
@@ -193,8 +194,17 @@ def surplus(inbox: Path, names: list[str]) -> list[str]:
     )
 
 
-def run(kills: int, seed: int, *, workers: int = 2, in_flight: int = 12, patience: float = 120) -> Result:
-    """Do it, in a directory of its own. `patience` is how long to wait for the rest after the last kill."""
+def run(
+    kills: int,
+    seed: int,
+    *,
+    workers: int = 2,
+    in_flight: int = 12,
+    patience: float = 120,
+    keep: Path | None = None,
+) -> Result:
+    """Do it, in a directory of its own. `patience` is how long to wait for the rest after the last kill,
+    seconds; `keep` is where to put everything if something was lost."""
     chance = random.Random(seed)
     counts: Counter[str] = Counter()
     names: list[str] = []
@@ -224,6 +234,8 @@ def run(kills: int, seed: int, *, workers: int = 2, in_flight: int = 12, patienc
             while unfinished(inbox, names) and time.monotonic() < deadline:
                 time.sleep(0.2)
             time.sleep(3 * _REDELIVERY_SECONDS)  # whoever still holds something finishes it now
+            if keep and unfinished(inbox, names):
+                shutil.copytree(home, keep / f"seed{seed}", ignore=shutil.ignore_patterns("*.sock"))
         finally:
             actors.end()
         recognised = (home / "recognised").read_text().split()
@@ -270,12 +282,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--kills", type=int, default=300)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--keep", type=Path, help="directory for the evidence of a loss")
     arguments = parser.parse_args()
     print(HEADER, flush=True)
     failed = False
     left, seed = arguments.kills, arguments.seed
     while left > 0:
-        result = run(min(left, 1000), seed)
+        result = run(min(left, 1000), seed, keep=arguments.keep)
         print(result.row, flush=True)
         for what, found in (("lost", result.losses), ("surplus", result.duplicates)):
             if found:

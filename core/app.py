@@ -30,6 +30,7 @@ from core.progress import relay_progress
 from core.registry import ADAPTERS, load, require
 from core.settings import Settings
 from core.store import RedisStore
+from core.tasks import end
 from core.telemetry import Metrics, sample_loop_lag
 from core.vault import Vault
 from core.worker import Worker
@@ -40,6 +41,8 @@ logger = logging.getLogger(__name__)
 _POST_JOBS = 4  # deliveries at once per door
 _RESTART_SECONDS = 5.0
 _DEPTH_SECONDS = 5.0
+_POST_SECONDS = 5.0  # how long a stopping service delivers what is ready
+_Work = dict[str, Coroutine[Any, Any, None]]
 _KEEP_ALIVE: dict[str, Any] = {"socket_connect_timeout": 5, "socket_keepalive": True}
 
 
@@ -191,15 +194,16 @@ async def _run(
             "metrics": metrics,
             "work": work,
         }
-        working: dict[str, Coroutine[Any, Any, None]] = {}
+        hearing: _Work = {}
+        posting: _Work = {}
         choice = Choice(methods=(), notes=())
         for lane, (jobs, engines) in lanes.items():
             choice, listeners = await prepare(settings, engines)
             worker = Worker(**shared, listeners=listeners, lane=lane)
-            working[f"lane {lane}"] = queue.serve(lane, jobs, worker.handle)
+            hearing[f"lane {lane}"] = queue.serve(lane, jobs, worker.handle)
         for door in adapters:
             poster = Worker(**shared)
-            working[f"post {door}"] = queue.serve(f"post:{door}", _POST_JOBS, poster.handle)
+            posting[f"post {door}"] = queue.serve(f"post:{door}", _POST_JOBS, poster.handle)
         http = HttpServer(
             host=settings.http_host,
             port=settings.http_port,
@@ -211,12 +215,12 @@ async def _run(
                 await http.start()
             port = http.port if front_doors else None
             announce(Announcement(node=state.node, port=port, choice=choice, adapters=adapters), state)
-            for note in choice.notes:
-                logger.info("%s", note)
-            logger.info("recognition by %s", ", then ".join(choice.methods) or "nothing: no method can run")
-            background: dict[str, Coroutine[Any, Any, None]] = {
+            if lanes:
+                for note in choice.notes:
+                    logger.info("%s", note)
+                logger.info("recognition by %s", ", then ".join(choice.methods) or "no method: none can run")
+            background: _Work = doors.services() | {
                 "reconcile": queue.reconcile(),
-                "doors": doors.serve(),
                 "progress": relay_progress(state.redis, state.ledger, adapters),
                 "loop lag": sample_loop_lag(metrics),
                 "queue depth": _sample_depth(queue, metrics),
@@ -224,7 +228,19 @@ async def _run(
             entrances = {
                 f"door {door}": _kept_open(door, adapter, intake) for door, adapter in adapters.items()
             }
-            await _live(entrances, working, background, stop)
+
+            async def all_posted() -> bool:
+                return not any([await queue.waiting(f"post:{door}") for door in adapters])
+
+            await _live(
+                entrances,
+                hearing,
+                posting,
+                background,
+                stop=stop,
+                all_posted=all_posted,
+                patience=settings.drain_seconds + 10,
+            )
         finally:
             await http.stop()
             for _, engines in lanes.values():
@@ -233,23 +249,32 @@ async def _run(
 
 
 async def _live(
-    entrances: Mapping[str, Coroutine[Any, Any, None]],
-    working: Mapping[str, Coroutine[Any, Any, None]],
-    background: Mapping[str, Coroutine[Any, Any, None]],
+    entrances: _Work,
+    hearing: _Work,
+    posting: _Work,
+    background: _Work,
+    *,
     stop: asyncio.Event,
+    all_posted: Callable[[], Coroutine[Any, Any, bool]],
+    patience: float,
 ) -> None:
-    """Run everything until `stop`; then close the doors, let work drain, and end the rest, in this order."""
+    """Run everything until `stop`; then, in this order: close the doors, let recognition drain, deliver what
+    is ready, and end the rest. `patience` is how long a lane may take to drain, seconds."""
     async with asyncio.TaskGroup() as tasks:
         groups = [
             [tasks.create_task(work, name=name) for name, work in group.items()]
-            for group in (entrances, working, background)
+            for group in (entrances, hearing, posting, background)
         ]
         await stop.wait()
         logger.info("stopping: no new recordings, running ones may finish")
-        for group in groups:
-            for task in group:
-                task.cancel()
-            await asyncio.gather(*group, return_exceptions=True)
+        await end(*groups[0])
+        await end(*groups[1], patience=patience)
+        with contextlib.suppress(TimeoutError, RedisError, OSError):
+            async with asyncio.timeout(_POST_SECONDS):
+                while not await all_posted():  # noqa: ASYNC110  (the outbox is in Redis)
+                    await asyncio.sleep(0.05)
+        await end(*groups[2], patience=patience)
+        await end(*groups[3])
 
 
 async def _kept_open(door: str, adapter: Adapter, intake: Intake) -> None:

@@ -11,9 +11,9 @@ import contextlib
 import json
 import logging
 import uuid
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
@@ -22,6 +22,7 @@ from core.errors import AuthFailed, ErniError, Rejected, Transient
 from core.ledger import PREFIX, Ledger
 from core.model import Recording
 from core.ports import Adapter
+from core.tasks import end
 from core.vault import Vault
 
 logger = logging.getLogger(__name__)
@@ -86,12 +87,11 @@ class Doors:
                 raise Transient(body.decode())
         return b""
 
-    async def serve(self) -> None:
-        """Answer the fetches of workers elsewhere, for every door of this process, until cancelled."""
-        async with asyncio.TaskGroup() as tasks:
-            for door in self.adapters:
-                tasks.create_task(self._present(door))
-                tasks.create_task(self._answer(door))
+    def services(self) -> dict[str, Coroutine[Any, Any, None]]:
+        """What answers the fetches of workers elsewhere, for every door of this process, until cancelled."""
+        return {f"presence {door}": self._present(door) for door in self.adapters} | {
+            f"transfers {door}": self._answer(door) for door in self.adapters
+        }
 
     async def _present(self, door: str) -> None:
         while True:
@@ -100,7 +100,8 @@ class Doors:
             await asyncio.sleep(_PRESENCE_SECONDS / 3)
 
     async def _answer(self, door: str) -> None:
-        async with asyncio.TaskGroup() as transfers:
+        transfers: set[asyncio.Task[None]] = set()
+        try:
             while True:
                 try:
                     found = cast(
@@ -111,7 +112,11 @@ class Doors:
                     await asyncio.sleep(1)
                     continue
                 if found is not None:
-                    transfers.create_task(self._send(self.adapters[door], json.loads(found[1])))
+                    transfer = asyncio.create_task(self._send(self.adapters[door], json.loads(found[1])))
+                    transfers.add(transfer)
+                    transfer.add_done_callback(transfers.discard)
+        finally:
+            await end(*transfers)
 
     async def _send(self, adapter: Adapter, request: dict[str, str]) -> None:
         transfer = request["transfer"]

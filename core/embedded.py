@@ -29,6 +29,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import BusyLoadingError, RedisError
 
 from core.errors import Misconfigured
+from core.tasks import end
 
 logger = logging.getLogger(__name__)
 
@@ -117,9 +118,7 @@ class EmbeddedValkey:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._keeper is not None:
-            self._keeper.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._keeper
+            await end(self._keeper)
         await self._stop()
         self._disown()
 

@@ -28,6 +28,7 @@ Handle = Callable[[str, int], Awaitable[None]]
 """Takes a job id and a run number, and decides everything; docket never retries on its own."""
 
 _RECONCILE_SECONDS = 5.0
+_CLOSE_SECONDS = 10.0
 
 
 class Queue:
@@ -60,7 +61,11 @@ class Queue:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self._stack.aclose()
+        try:
+            async with asyncio.timeout(_CLOSE_SECONDS):
+                await self._stack.aclose()
+        except TimeoutError:
+            logger.warning("the queue engine did not close in time and is left")
 
     async def enqueue(self, tickets: Iterable[Ticket]) -> None:
         """Hand tickets to the engine; one that it has already is a no-op."""
@@ -128,6 +133,12 @@ class Queue:
             waiting = await redis.xlen(docket.stream_key)
             later = await redis.zcard(docket.queue_key)
         return int(waiting) + int(later)
+
+    async def waiting(self, lane: str) -> int:
+        """How many tickets of `lane` are due or being worked on."""
+        docket = await self._docket(lane)
+        async with docket.redis() as redis:
+            return int(await redis.xlen(docket.stream_key))
 
     async def _docket(self, lane: str) -> Docket:
         return self._dockets.get(lane) or await self._open(lane, None)

@@ -23,6 +23,7 @@ from core.pipeline import Listener, content_key_of, result_key, transcribe_file
 from core.retrying import Again, GiveUp, decide, poison_message
 from core.settings import Settings
 from core.store import RedisStore, life_seconds, pack
+from core.tasks import end
 from core.telemetry import Metrics
 from core.vault import Vault
 
@@ -130,9 +131,7 @@ class Worker:
             raise
         finally:
             beat.close()
-            keeper.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await keeper
+            await end(keeper)
 
     # recognition
 

@@ -20,7 +20,7 @@ from connectors.folder.settings import FolderSettings, speaker_bounds
 from core.errors import Misconfigured, Rejected, Transient
 from core.filenames import display_name, note_name, output_names
 from core.model import Job, Policy, Recording, Stage, Transcript
-from core.ports import AdapterContext, Readiness, Submit
+from core.ports import AdapterContext, Readiness, Submit, Welcome
 from core.registry import FORMATS, load
 from core.settings import load_settings
 from core.sightings import UNREAD, Entry, Sighting
@@ -147,6 +147,16 @@ class FolderAdapter:
         if inbox := self._inboxes.get(_address(job.recording).folder):
             await inbox.failed(job.recording.key)
         return _receipt(record, job)
+
+    def welcome(self) -> Welcome:
+        """See `core.ports.Welcoming`."""
+        folders = " or ".join(self._settings.paths)
+        endings = ", ".join(f".{FORMATS[name].suffix}" for name in self._policy.formats)
+        place = "beside it" if self._settings.output == "beside" else f"in {self._settings.output}/ there"
+        return Welcome(
+            share=f"Drop a recording into {folders}",
+            answer=f"NAME.transcript ({endings}) appears {place}",
+        )
 
     async def check(self) -> Readiness:
         """Whether every folder exists and can be read and written."""

@@ -8,7 +8,6 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
-from contextlib import suppress
 
 import typer
 
@@ -21,6 +20,7 @@ from core.commands.wording import draft_notice
 from core.methods import Choice
 from core.ports import Adapter, Welcome, Welcoming
 from core.settings import Settings, load_settings
+from core.tasks import end
 from core.telemetry import configure_logging
 
 logger = logging.getLogger(__name__)
@@ -83,10 +83,7 @@ async def _serve(settings: Settings, display: Bars | Lines, *, front_doors: bool
     try:
         await app.serve(settings, stop=stop, front_doors=front_doors, announce=announce)
     finally:
-        for task in shown:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
+        await end(*shown)
 
 
 def _answer_signals(stop: asyncio.Event, settings: Settings, display: Bars | Lines) -> None:

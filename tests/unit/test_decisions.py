@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -19,6 +20,7 @@ from core.ports import Readiness
 from core.retrying import Again, GiveUp, backoff, decide
 from core.settings import Settings, load_settings
 from core.store import life_seconds
+from core.tasks import end
 from core.vault import Vault
 
 READY = Readiness(usable=True)
@@ -147,3 +149,26 @@ def test_another_key_is_a_clear_error() -> None:
         Vault().open(blob)
     with pytest.raises(Misconfigured, match="new-key"):
         Vault("too short")
+
+
+async def test_a_task_that_swallows_a_cancellation_is_asked_again() -> None:
+    swallowed = 0
+
+    async def stubborn() -> None:
+        nonlocal swallowed
+        while True:
+            try:
+                await asyncio.sleep(60)
+            except asyncio.CancelledError:
+                if swallowed == 2:
+                    raise
+                swallowed += 1
+
+    async def failing() -> None:
+        raise ValueError("its own matter")
+
+    tasks = [asyncio.create_task(stubborn()), asyncio.create_task(failing())]
+    await asyncio.sleep(0)
+    await end(*tasks, patience=0.01)
+    assert swallowed == 2
+    assert all(task.done() for task in tasks)

@@ -26,7 +26,7 @@ from redis.exceptions import RedisError
 
 from benchmarks.machine import describe
 from benchmarks.queue_worker import DOOR
-from benchmarks.service import Service, Trouble
+from benchmarks.service import Service, Trouble, end_with_parent
 from benchmarks.tables import percentile, publish, table
 from benchmarks.tracing import Span
 from core.embedded import EmbeddedValkey
@@ -98,6 +98,7 @@ async def redis_server(home: Path) -> AsyncIterator[Store]:
         *("--appendonly", "yes", "--appendfsync", "always", "--loglevel", "warning"),
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.DEVNULL,
+        preexec_fn=end_with_parent,
     )
     url = f"redis://127.0.0.1:{port}"
     try:

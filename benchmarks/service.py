@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import shutil
 import signal
@@ -18,6 +19,15 @@ from benchmarks.tracing import Span, read
 
 SETTLE_SECONDS = 0.2
 _START_SECONDS = 60.0
+
+
+_PR_SET_PDEATHSIG = 1
+
+
+def end_with_parent() -> None:
+    """Between fork and exec: let this process be asked to stop when the benchmark is killed (Linux)."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 class Trouble(Exception):
@@ -118,6 +128,7 @@ class Service:
                 stderr=log,
                 env=inherited | settings | environment,
                 cwd=home,  # where no `.env` is
+                preexec_fn=end_with_parent,
             )
 
     def __enter__(self) -> Self:

@@ -15,6 +15,7 @@ from typing import Any
 
 import core.worker
 from benchmarks import quick_engine
+from benchmarks.service import end_with_parent
 from benchmarks.traced_service import run
 from benchmarks.tracing import Tracer
 from core.ledger import Ledger
@@ -60,6 +61,7 @@ async def _empty(source: Path, *, content_key: str, **_: Any) -> Transcript:  # 
 
 
 def main() -> None:
+    end_with_parent()
     tracer = Tracer(Path(os.environ["BENCHMARK_TRACE"]))
     quick_engine.register()
     ADAPTERS[DOOR] = "benchmarks.queue_worker:create"

@@ -25,7 +25,7 @@ _PR_SET_PDEATHSIG = 1
 
 
 def end_with_parent() -> None:
-    """Between fork and exec: let this process be asked to stop when the benchmark is killed (Linux)."""
+    """Let this process be asked to stop when the benchmark that started it is killed (Linux)."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
@@ -128,7 +128,6 @@ class Service:
                 stderr=log,
                 env=inherited | settings | environment,
                 cwd=home,  # where no `.env` is
-                preexec_fn=end_with_parent,
             )
 
     def __enter__(self) -> Self:

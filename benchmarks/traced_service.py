@@ -15,6 +15,7 @@ import connectors.folder.adapter
 import core.pipeline
 import core.worker
 from benchmarks import quick_engine
+from benchmarks.service import end_with_parent
 from benchmarks.tracing import Tracer
 from connectors.folder.adapter import FolderAdapter
 from connectors.folder.client import Folder
@@ -57,6 +58,7 @@ async def run(tracer: Tracer) -> None:
 
 
 def main() -> None:
+    end_with_parent()
     tracer = Tracer(Path(os.environ["BENCHMARK_TRACE"]))
     quick_engine.register()
     for name, (owner, attribute) in STAGES.items():

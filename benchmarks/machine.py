@@ -13,11 +13,13 @@ def describe() -> str:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     processor = _processor()
+    load = os.getloadavg()[0]
+    busy = " (**busy with other work: seconds are too high**)" if load > (cores or 1) + 0.5 else ""
     return (
         f"{cores} cores{f' ({processor})' if processor else ''}, {memory:.0f} GiB memory, "
         f"{platform.system()} {platform.machine()}, {platform.python_implementation()} "
         f"{platform.python_version()}, {datetime.now(UTC):%Y-%m-%d}; load when it began: "
-        f"{os.getloadavg()[0]:.1f}"
+        f"{load:.1f}{busy}"
     )
 
 

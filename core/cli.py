@@ -30,6 +30,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     ),
     "models": ("core.commands.models:app", "List and fetch the weights for local recognition."),
     "evaluate": ("core.evaluation.command:evaluate", "Score transcripts against a reference."),
+    "jobs": ("core.commands.jobs:jobs", "List what is in progress, or stop it."),
     "audit": (
         "core.commands.audit:audit",
         "Print who shared, what was fetched, delivered and deleted.",

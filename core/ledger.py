@@ -245,6 +245,11 @@ class Ledger:
             finished_at=_at(finished.decode()) if finished else None,
         )
 
+    async def open_jobs(self) -> list[str]:
+        """The ids of the accepted jobs that are not over, oldest first."""
+        members = cast("list[bytes]", await self._redis.zrange(f"{PREFIX}:open", 0, -1))
+        return [member.decode() for member in members]
+
     async def open_count(self) -> int:
         """How many accepted jobs are not over."""
         count: int = await self._redis.zcard(f"{PREFIX}:open")

@@ -37,12 +37,12 @@ def until(condition: Callable[[], object], seconds: float = 60) -> None:
 
 
 @contextmanager
-def service(home: Path) -> Iterator[subprocess.Popen[str]]:
+def service(home: Path, **more: str) -> Iterator[subprocess.Popen[str]]:
     with (home / "log").open("w") as log:
         process = subprocess.Popen(
             [*QUICK, "serve"],
             cwd=home,
-            env=settings(home),
+            env=settings(home, **more),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=log,
@@ -159,3 +159,17 @@ def test_a_worker_needs_a_store_and_says_so(tmp_path: Path) -> None:
     assert done.returncode == 2
     (line,) = done.stderr.decode().splitlines()
     assert "Start `erni-audio serve`, or set REDIS_URL." in line
+
+
+def test_jobs_in_progress_are_listed_and_stopped(tmp_path: Path) -> None:
+    with service(tmp_path, QUICK_SECONDS="100000", ERNI_DRAIN_SECONDS="0"):
+        record(tmp_path / "inbox" / "talk.wav", 2)
+        until(lambda: b"recognising" in call(tmp_path, "jobs").stdout)
+        (line,) = call(tmp_path, "jobs").stdout.decode().splitlines()
+        job = line.split()[0]
+        assert line.endswith(" try 1 talk.wav")
+        assert call(tmp_path, "jobs", "--cancel", job).returncode == 0
+        until(lambda: call(tmp_path, "jobs").stdout == b"")
+        again = call(tmp_path, "jobs", "--cancel", job)
+        assert (again.returncode, again.stderr.decode()) == (1, f"erni-audio: {job} is not in progress.\n")
+        assert sorted(path.name for path in (tmp_path / "inbox").iterdir()) == ["talk.wav"]

@@ -14,11 +14,8 @@ def describe() -> str:
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     processor = _processor()
     load = os.getloadavg()[0]
-    busy = (
-        " (**busy with other work, so the figures are worse than they should be**)"
-        if load > (cores or 1) + 0.5
-        else ""
-    )
+    shared = load > (cores or 1) + 0.5
+    busy = " (**busy with other work, which makes the figures worse**)" if shared else ""
     return (
         f"{cores} cores{f' ({processor})' if processor else ''}, {memory:.0f} GiB memory, "
         f"{platform.system()} {platform.machine()}, {platform.python_implementation()} "

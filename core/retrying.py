@@ -5,11 +5,14 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 
+from redis.exceptions import RedisError
+
 from core.doors import DoorAway
 from core.errors import AuthFailed, Misconfigured, Rejected, Transient
 
 _FIRST_DELAY = 5.0  # seconds
 _LONGEST_DELAY = 900.0
+_STORE_DELAY = 2.0
 _OPERATOR_DELAY = 900.0  # how long to wait for somebody to mend credentials
 _OPERATOR_PATIENCE = 3 * 86400.0
 
@@ -43,6 +46,9 @@ def decide(
         return GiveUp(message=error.user_message)
     if isinstance(error, DoorAway):
         return Again(delay=error.retry_after or _FIRST_DELAY, counts=False)
+    if isinstance(error, RedisError):
+        # The store's trouble is not the recording's: it is back in seconds, and costs no attempt.
+        return Again(delay=_STORE_DELAY, counts=False)
     if isinstance(error, AuthFailed | Misconfigured):
         if age < _OPERATOR_PATIENCE:
             return Again(delay=_OPERATOR_DELAY, counts=False)

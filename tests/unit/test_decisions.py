@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from core.doors import DoorAway
 from core.errors import AuthFailed, Misconfigured, Rejected, Transient
@@ -70,6 +71,11 @@ def test_what_the_operator_must_mend_waits_days_and_costs_no_attempt(error: Exce
     again = decision(error, attempt=50, age=86400)
     assert again == Again(delay=900, counts=False)
     assert isinstance(decision(error, age=4 * 86400), GiveUp)
+
+
+def test_the_stores_own_trouble_costs_no_attempt_and_little_time() -> None:
+    """Found by the kill loop: after eight crashes a time-out of the store put a job off for ten minutes."""
+    assert decision(RedisTimeoutError("reading"), attempt=8) == Again(delay=2, counts=False)
 
 
 def test_a_closed_door_costs_no_attempt() -> None:

@@ -7,6 +7,7 @@ import contextlib
 import logging
 import os
 import secrets
+import socket
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -43,7 +44,16 @@ _RESTART_SECONDS = 5.0
 _DEPTH_SECONDS = 5.0
 _POST_SECONDS = 5.0  # how long a stopping service delivers what is ready
 _Work = dict[str, Coroutine[Any, Any, None]]
-_KEEP_ALIVE: dict[str, Any] = {"socket_connect_timeout": 5, "socket_keepalive": True}
+# No time-out on reads: some commands wait for a minute, and redis-py's time-outs swallow cancellations on
+# Python 3.11. A network that is gone is noticed by the probes of the connection instead, after a minute.
+_PROBES = {"TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3}
+_KEEP_ALIVE: dict[str, Any] = {
+    "socket_connect_timeout": 5,
+    "socket_keepalive": True,
+    "socket_keepalive_options": {
+        getattr(socket, name): value for name, value in _PROBES.items() if hasattr(socket, name)
+    },
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,7 +108,7 @@ async def _connect(settings: Settings, url: str, node: str) -> AsyncIterator[Sta
     key = settings.encryption_key
     vault = Vault(key.get_secret_value() if key else None)
     try:
-        redis = Redis.from_url(url, **_KEEP_ALIVE if not url.startswith("unix:") else {})
+        redis = Redis.from_url(url, socket_timeout=None, **{} if url.startswith("unix:") else _KEEP_ALIVE)
     except ValueError as error:
         raise Misconfigured(f"REDIS_URL is not a Redis URL: {error}") from None
     async with redis:

@@ -64,12 +64,13 @@ class Doors:
         await self._redis.rpush(f"{PREFIX}:fetch:{recording.door}", request)
         try:
             with into.open("wb") as file:
-                while piece := await self._piece(transfer):
-                    file.write(piece)
+                while (piece := await self._piece(transfer)) != b"":
+                    file.write(piece or b"")
         finally:
             await self._redis.delete(transfer)
 
-    async def _piece(self, transfer: str) -> bytes:
+    async def _piece(self, transfer: str) -> bytes | None:
+        """The next bytes; None while the other side is still getting them itself, empty at the end."""
         found = cast(
             "tuple[bytes, bytes] | None", await self._redis.blpop([transfer], timeout=_PATIENCE_SECONDS)
         )
@@ -79,6 +80,8 @@ class Doors:
         match kind:
             case b"D":
                 return body
+            case b"K":
+                return None
             case b"R":
                 raise Rejected(body.decode())
             case b"A":
@@ -126,20 +129,27 @@ class Doors:
             if view is None:
                 return
             try:
-                await adapter.fetch(view.job.recording, path)
+                await self._fetched(adapter, view.job.recording, path, transfer)
                 with path.open("rb") as file:
                     while piece := file.read(_PIECE):
                         await self._push(transfer, b"D", piece)
                 await self._push(transfer, b"E", b"")
             except ErniError as error:
-                kind = (
-                    b"R" if isinstance(error, Rejected) else b"A" if isinstance(error, AuthFailed) else b"T"
-                )
-                await self._push(transfer, kind, str(error).encode())
+                await self._push(transfer, _kind_of(error), str(error).encode())
         except (RedisError, OSError, TimeoutError) as error:
             logger.warning("sending a recording to another machine failed: %s", type(error).__name__)
         finally:
             path.unlink(missing_ok=True)
+
+    async def _fetched(self, adapter: Adapter, recording: Recording, path: Path, transfer: str) -> None:
+        """Fetch to `path`, telling the waiting side now and then that it goes on."""
+        fetching = asyncio.create_task(adapter.fetch(recording, path))
+        try:
+            while not (await asyncio.wait({fetching}, timeout=_PATIENCE_SECONDS / 4))[0]:
+                await self._push(transfer, b"K", b"")
+            await fetching
+        finally:
+            await end(fetching)
 
     async def _push(self, transfer: str, kind: bytes, body: bytes) -> None:
         async with asyncio.timeout(_PATIENCE_SECONDS):
@@ -147,7 +157,7 @@ class Doors:
                 await asyncio.sleep(0.02)
         async with self._redis.pipeline(transaction=True) as pipe:
             pipe.rpush(transfer, kind + self._vault.seal(body))
-            pipe.expire(transfer, 2 * _PATIENCE_SECONDS)
+            pipe.pexpire(transfer, int(2000 * _PATIENCE_SECONDS))
             await pipe.execute()
 
 

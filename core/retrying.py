@@ -44,11 +44,10 @@ def decide(
     shake = random.random() if jitter is None else jitter  # noqa: S311  (spreads load, guards nothing)
     if isinstance(error, Rejected):
         return GiveUp(message=error.user_message)
-    if isinstance(error, DoorAway):
-        return Again(delay=error.retry_after or _FIRST_DELAY, counts=False)
-    if isinstance(error, RedisError):
-        # The store's trouble is not the recording's: it is back in seconds, and costs no attempt.
-        return Again(delay=_STORE_DELAY, counts=False)
+    if isinstance(error, DoorAway | RedisError):
+        # The trouble of a door or of the store is not the recording's, and costs no attempt.
+        asked = error.retry_after if isinstance(error, DoorAway) else None
+        return Again(delay=asked or _STORE_DELAY, counts=False)
     if isinstance(error, AuthFailed | Misconfigured):
         if age < _OPERATOR_PATIENCE:
             return Again(delay=_OPERATOR_DELAY, counts=False)
@@ -57,8 +56,8 @@ def decide(
             f"(reference {job_id}), then share the recording again."
         )
     if attempt < max_attempts:
-        asked = error.retry_after if isinstance(error, Transient) else None
-        return Again(delay=max(backoff(attempt, shake), asked or 0.0), counts=True)
+        wanted = error.retry_after if isinstance(error, Transient) else None
+        return Again(delay=max(backoff(attempt, shake), wanted or 0.0), counts=True)
     return GiveUp(
         message=f"This recording could not be transcribed: it failed {attempt} times. Share it again to try "
         f"once more; if that fails too, tell whoever runs the service (reference {job_id})."

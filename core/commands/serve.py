@@ -25,6 +25,8 @@ from core.telemetry import configure_logging
 
 logger = logging.getLogger(__name__)
 
+_GRACE_SECONDS = 45.0  # for giving jobs back, delivering what is ready and stopping Valkey
+
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
@@ -98,6 +100,9 @@ def _answer_signals(stop: asyncio.Event, settings: Settings, display: Bars | Lin
                 f"Stopping. Running work may take {settings.drain_seconds:.0f} s more to finish; "
                 "Ctrl-C again ends it now, and it is done at the next start."
             )
+
+        # A store that is gone for good must not keep a stopping service for ever; nothing is lost by this.
+        loop.call_later(settings.drain_seconds + _GRACE_SECONDS, os._exit, exits.TERMINATED)
 
     loop = asyncio.get_running_loop()
     for number in _SIGNALS:

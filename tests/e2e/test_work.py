@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry
 
-from core import retrying
+from core import doors, retrying
 from core.app import open_state
 from core.doors import Doors
 from core.errors import AuthFailed, Rejected, Transient
@@ -26,6 +26,7 @@ from core.pipeline import Listener
 from core.ports import Readiness, Submit
 from core.settings import Settings, load_settings
 from core.store import RedisStore
+from core.tasks import end
 from core.telemetry import Metrics
 from core.testing import FakeEngine
 from core.worker import Worker
@@ -430,3 +431,39 @@ async def test_a_lesser_methods_refusal_is_not_final_while_the_best_one_may_reco
         view = await house.over(await house.share("a.wav", wav(0.5)))
     assert view.state is JobState.DONE
     assert house.hand.delivered[0][1].engine == "best"
+
+
+async def test_a_slow_fetch_elsewhere_is_waited_for_and_its_refusal_comes_through(
+    house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(doors, "_PATIENCE_SECONDS", 0.4)
+    content = wav(200)  # some MiB, so several pieces
+
+    class Slow(Hand):
+        async def fetch(self, recording: Recording, into: Path) -> None:
+            await asyncio.sleep(1)
+            if recording.name not in self.files:
+                raise Rejected("It is gone.")
+            await super().fetch(recording, into)
+
+    slow = Slow(files={"a.wav": content})
+    settings = load_settings(Settings, data_dir=tmp_path / "data")
+    async with open_state(settings, own=False) as state:
+        here = Doors(state.redis, state.ledger, state.vault, {DOOR: slow}, tmp_path)
+        elsewhere = Doors(state.redis, state.ledger, state.vault, {}, tmp_path)
+        services = [asyncio.create_task(service) for service in here.services().values()]
+        try:
+            for name in ("a.wav", "gone.wav"):
+                job = await house.share(name, content)
+                view = await house.ledger.view(job)
+                assert view is not None
+                fetching = elsewhere.fetch(view.job.recording, job, tmp_path / name)
+                if name == "a.wav":
+                    await fetching
+                else:
+                    with pytest.raises(Rejected, match="gone"):
+                        await fetching
+        finally:
+            await end(*services)
+    assert (tmp_path / "a.wav").read_bytes() == content
+    assert not list(tmp_path.glob("transfer-*"))

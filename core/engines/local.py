@@ -106,9 +106,11 @@ class LocalEngine:
 
     def _problems(self, model: str) -> tuple[str, ...]:
         away = [name for name in (model, self._speakers) if not place_of(self._folder, name).exists()]
-        if away:  # one sentence rather than one a file
-            return (f"The weights of {' and '.join(away)} are not on this machine.",)
-        return problems(self._folder, model) + problems(self._folder, self._speakers, "speakers")
+        # One sentence rather than one a file.
+        absent = (f"The weights of {' and '.join(away)} are not on this machine.",) if away else ()
+        speech = () if model in away else problems(self._folder, model)
+        speakers = () if self._speakers in away else problems(self._folder, self._speakers, "speakers")
+        return absent + speech + speakers
 
     def remedy(self, *names: str) -> str:
         """How to get the weights named."""

@@ -257,7 +257,7 @@ async def test_the_check_says_which_model_the_machine_gets(
 ) -> None:
     monkeypatch.setattr(machine, "probe", lambda: Machine(memory_bytes=8 * GIB, cores=2))
     engine = LocalEngine(settings(tmp_path, local_model="auto", local_speakers="speakers"))
-    assert "whisper-small/" in (await engine.check()).reason
+    assert "The weights of small and" in (await engine.check()).reason
     own = LocalEngine(settings(tiny_models))
     assert (await own.check()).reason == "Whisper toy on 2 processor cores"
 

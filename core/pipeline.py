@@ -86,9 +86,11 @@ async def transcribe_file(
     work: Path,
     progress: Progress,
     decoded: Callable[[Audio], Awaitable[None]] | None = None,
+    fell_back: Callable[[str, str], None] = lambda _failed, _took_over: None,
 ) -> Transcript:
     """A file of any media type to its transcript. `work` is a directory for decoded audio, `name` what the
-    sharer calls the file; `decoded` is called once the length is known and may raise to stop.
+    sharer calls the file; `decoded` is called once the length is known and may raise to stop; `fell_back` is
+    told which method failed and which one did it instead.
 
     Raises Rejected with a message for the sharer, Transient, AuthFailed or Misconfigured.
     """
@@ -102,26 +104,42 @@ async def transcribe_file(
     )
     if decoded is not None:
         await decoded(audio)
-    return await listen(audio, content_key, hints_of(policy), listeners, progress)
+    return await listen(
+        audio,
+        content_key=content_key,
+        hints=hints_of(policy),
+        listeners=listeners,
+        progress=progress,
+        fell_back=fell_back,
+    )
 
 
 async def listen(
-    audio: Audio, content_key: str, hints: Hints, listeners: Sequence[Listener], progress: Progress
+    audio: Audio,
+    *,
+    content_key: str,
+    hints: Hints,
+    listeners: Sequence[Listener],
+    progress: Progress,
+    fell_back: Callable[[str, str], None],
 ) -> Transcript:
     """Recognise with the first method that works. Raises what the first one raised if none does."""
     if not listeners:
         raise Misconfigured("No recognition method can run here. `erni-audio doctor` says why.")
-    troubles: list[str] = []
+    failed: list[str] = []
     failure: Exception | None = None
     for listener in listeners:
         try:
             heard = await _hear(audio, hints, listener, progress)
         except (Rejected, *_ENGINE_TROUBLE) as error:
             logger.warning("method %s failed: %s", listener.method, type(error).__name__)
-            troubles.append(f"The method `{listener.method}` failed, so another one was used.")
+            failed.append(listener.method)
             # The best method's word counts: if it had a passing trouble, a lesser one's refusal is not final.
             failure = failure or error
             continue
+        for method in failed:
+            fell_back(method, listener.method)
+        troubles = [f"The method `{method}` failed, so `{listener.method}` was used." for method in failed]
         return Transcript(
             content_key=content_key,
             languages=heard.languages,

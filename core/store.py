@@ -72,13 +72,17 @@ class RedisStore:
         return Delivery(job_id=job_id, at=view.finished_at, receipt=view.receipt)
 
     async def content_of(self, content_key: str) -> str | None:
-        """The `sha256:` key once found behind a vendor's id and revision, None if not seen before."""
+        """The `sha256:` key once found behind a vendor's id and revision, None if not seen before; a key that
+        is one already stands for itself."""
+        if content_key.startswith("sha256:"):
+            return content_key
         found = cast("bytes | None", await self._redis.get(f"{PREFIX}:alias:{content_key}"))
         return None if found is None else found.decode()
 
     async def learn_content(self, content_key: str, sha256_key: str) -> None:
         """Keep that a vendor's id and revision stand for these bytes, for as long as results may live."""
-        await self._redis.set(f"{PREFIX}:alias:{content_key}", sha256_key, ex=int(365 * _DAY))
+        if not content_key.startswith("sha256:"):
+            await self._redis.set(f"{PREFIX}:alias:{content_key}", sha256_key, ex=int(365 * _DAY))
 
     async def recall(self, space: str, key: str) -> str | None:
         found = cast("bytes | None", await self._redis.hget(f"{PREFIX}:memory:{space}", key))

@@ -178,8 +178,9 @@ class Worker:
                     self._metrics.cache_hit()
                     return
         self._metrics.cache_miss()
-        if not source.exists():
-            known = await self._fetched(claim, beat, source)
+        if not source.exists() and await self._fetched(claim, beat, source) != known:
+            # A result is kept under the bytes that it was made from, never under what they were said to be.
+            raise Transient("The recording changed while it was fetched.")
 
         async def decoded(audio: Audio) -> None:
             if self._lane != LONG and audio.seconds >= self._settings.long_seconds:
@@ -196,6 +197,7 @@ class Worker:
             work=directory,
             progress=beat.progress,
             decoded=decoded,
+            fell_back=self._metrics.fell_back,
         )
         self._metrics.recognised(transcript.engine, transcript.seconds, time.monotonic() - started)
         blob = await asyncio.to_thread(lambda: self._vault.seal(pack(transcript)))

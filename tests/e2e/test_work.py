@@ -321,7 +321,9 @@ async def test_the_next_method_takes_over_and_the_reader_is_told(house: House) -
         await house.over(await house.share("a.wav", wav(0.5)))
     ((_, transcript),) = house.hand.delivered
     assert transcript.engine == "second"
-    assert any("first" in warning for warning in transcript.warnings)
+    assert "The method `first` failed, so `second` was used." in transcript.warnings
+    labels = {"failed": "first", "took_over": "second"}
+    assert house.metrics.get_sample_value("erni_engine_fallbacks_total", labels) == 1
 
 
 async def test_text_is_never_lost_because_speakers_could_not_be_told_apart(house: House) -> None:
@@ -467,3 +469,21 @@ async def test_a_slow_fetch_elsewhere_is_waited_for_and_its_refusal_comes_throug
             await end(*services)
     assert (tmp_path / "a.wav").read_bytes() == content
     assert not list(tmp_path.glob("transfer-*"))
+
+
+async def test_bytes_that_are_not_what_was_announced_are_never_kept_as_such(house: House) -> None:
+    engine = FakeEngine(words=WORDS, turns=TURNS)
+    async with house.working(engine):
+        house.hand.files["a.wav"] = wav(0.5, 700)
+        recording = Recording(
+            key="hand:announced",
+            content_key=f"sha256:{'0' * 64}",
+            platform="hand",
+            door=DOOR,
+            address="{}",
+            name="a.wav",
+            shared_at=datetime(2026, 1, 1, tzinfo=UTC),
+        )
+        view = await house.over(await house.intake.submit(recording))
+    assert view.state is JobState.FAILED
+    assert heard(engine) == 0

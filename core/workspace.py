@@ -15,6 +15,7 @@ from core.settings import Settings
 
 logger = logging.getLogger(__name__)
 
+_ROOM = 512 << 20  # bytes; four hours of decoded audio, and their source
 _MEMORY = Path("/dev/shm")  # noqa: S108  (used only as a 0700 directory of our own)
 
 
@@ -23,9 +24,13 @@ def workspace_root(settings: Settings) -> Path:
     encrypted, so that audio never reaches a disk."""
     if settings.encryption_key is None:
         return settings.data_dir / "work"
-    if _MEMORY.is_dir() and os.access(_MEMORY, os.W_OK):
+    if os.access(_MEMORY, os.W_OK) and shutil.disk_usage(_MEMORY).free >= _ROOM:
         return _MEMORY / f"erni-audio-{os.getuid()}"
-    logger.warning("no file system in memory here: audio lies unencrypted on disk while it is worked on")
+    logger.warning(
+        "less than %d MiB free in %s: audio lies unencrypted on disk while it is worked on",
+        _ROOM >> 20,
+        _MEMORY,
+    )
     return settings.data_dir / "work"
 
 

@@ -40,6 +40,7 @@ _SCRIPTS = (
     "cancel",
     "revive",
     "sweep",
+    "reissue",
 )
 
 
@@ -223,6 +224,11 @@ class Ledger:
             row = await self._run("revive", member.decode(), silence_seconds)
             if row:
                 yield _ticket(row)
+
+    async def reissue(self, ticket: Ticket) -> Ticket | None:
+        """A fresh ticket in place of one that the queue engine lost; None if the job moved on meanwhile."""
+        row = await self._run("reissue", ticket.job_id, ticket.run)
+        return _ticket(row) if row else None
 
     async def sweep(self) -> int:
         """Forget the book-keeping of expired results; the number forgotten."""

@@ -177,9 +177,12 @@ async def _hear(audio: Audio, hints: Hints, listener: Listener, progress: Progre
     async with asyncio.TaskGroup() as tasks:
         hearing = tasks.create_task(_settled(listener.transcriber.transcribe(audio, hints, share(0))))
         telling = tasks.create_task(_settled(listener.diarizer.diarize(audio, hints, share(1))))
-    words, turns = hearing.result(), telling.result()
+        if isinstance(await hearing, Exception):
+            telling.cancel()  # without words there is nobody to give them to
+    words = hearing.result()
     if isinstance(words, Exception):
         raise words
+    turns = telling.result()
     progress(Stage.WRITING, None)
     names = [listener.transcriber.name]
     warnings = list(words.warnings)

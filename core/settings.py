@@ -23,6 +23,10 @@ Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
 
 
 def _default_data_dir() -> Path:
+    # What `make run` made in this folder, so that other commands given here find its service.
+    here = Path(".erni-audio")
+    if here.is_dir() and here.stat().st_uid == os.getuid():
+        return here
     base = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
     return Path(base) / "erni-audio"
 

@@ -43,8 +43,10 @@ async def _jobs(settings: Settings, cancel: list[str]) -> int:
         try:
             if cancel:
                 return await _cancel(settings, state, cancel)
-            async for view in _open(state):
-                sys.stdout.write(line(view) + "\n")
+            views = [view async for view in _open(state)]
+            sys.stdout.writelines(line(view) + "\n" for view in views)
+            if not views:
+                sys.stderr.write("Nothing is in progress.\n")
         except RedisError as error:
             raise Misconfigured(f"The store does not answer: {type(error).__name__}.") from None
     return exits.OK

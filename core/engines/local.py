@@ -105,7 +105,7 @@ class LocalEngine:
         return self._speakers
 
     def _problems(self, model: str) -> tuple[str, ...]:
-        away = [name for name in (model, self._speakers) if not place_of(self._folder, name).exists()]
+        away = [name for name in (model, self._speakers) if not _has_files(place_of(self._folder, name))]
         # One sentence rather than one a file.
         absent = (f"The weights of {' and '.join(away)} are not on this machine.",) if away else ()
         speech = () if model in away else problems(self._folder, model)
@@ -133,6 +133,10 @@ class LocalEngine:
         if found:
             raise Misconfigured(f"{' '.join(found)} {self.remedy(model)}")
         return place_of(self._folder, model)
+
+
+def _has_files(place: Path) -> bool:
+    return place.is_dir() and any(path.suffix != ".lock" and path.name != ".lock" for path in place.iterdir())
 
 
 async def _call(

@@ -8,13 +8,13 @@ import wave
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from prometheus_client import CollectorRegistry
 
-from core import doors, retrying
+from core import doors, jobs, retrying
 from core.app import open_state
 from core.doors import Doors
 from core.errors import AuthFailed, Rejected, Transient
@@ -487,3 +487,19 @@ async def test_bytes_that_are_not_what_was_announced_are_never_kept_as_such(hous
         view = await house.over(await house.intake.submit(recording))
     assert view.state is JobState.FAILED
     assert heard(engine) == 0
+
+
+async def test_a_ticket_that_the_queue_engine_lost_is_written_anew(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As found by the kill loop: docket knows the run, and its stream has no entry for it."""
+    monkeypatch.setattr(jobs, "_RECONCILE_SECONDS", 0.1)
+    job = await house.share("a.wav", wav(0.5))
+    lane = await house.queue._docket(SHORT)
+    async with lane.redis() as redis:
+        assert await redis.xlen(lane.stream_key) == 1
+        await redis.xtrim(lane.stream_key, maxlen=0, approximate=False)
+    house.queue._redelivery = timedelta(seconds=0.5)
+    async with house.working(FakeEngine(words=WORDS, turns=TURNS)):
+        assert (await house.over(job)).state is JobState.DONE
+    assert len(house.hand.delivered) == 1

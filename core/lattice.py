@@ -163,7 +163,9 @@ def _candidates(
     rival = np.where(covered >= top[row, 1], top[row, 0], top[row, 1])
     turn = speech.turn_length(speaker, middle[row])
     # A brief turn under a longer one wants words of its own; each takes its part of the turn's whole claim.
-    claim = np.exp(-turn / weights.brief_length) * np.minimum((end - start)[row] / turn, 1.0)
+    claim = np.exp(-turn / weights.brief_length) * np.minimum(
+        (end - start)[row] / np.maximum(turn, 1e-6), 1.0
+    )
     price = (
         weights.uncovered * (1 - covered)
         + weights.distance * np.minimum(distance, weights.distance_cap)

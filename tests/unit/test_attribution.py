@@ -198,3 +198,14 @@ def test_labels_are_numbered_by_first_appearance() -> None:
     assert all(word.speaker == u.speaker for u in shown for word in u.words)
     assert label_speakers(raw, {"SPEAKER_00": "Ada"})[2].speaker == "Ada"
     assert label_speakers(raw, {"SPEAKER_00": "Ada"})[0].speaker == "SPEAKER_07"
+
+
+def test_a_turn_shorter_than_any_sound_overflows_nothing() -> None:
+    words = [Word(start=0.0, end=0.0, text="yes"), Word(start=0.0, end=0.4, text="yes")]
+    turns = [
+        SpeakerTurn(start=0.0, end=1.0, speaker="A"),
+        SpeakerTurn(start=0.0, end=5e-324, speaker="B"),
+        SpeakerTurn(start=0.0, end=1e-310, speaker="B"),
+    ]
+    said = attribute(words, turns, overlapping=True)
+    assert [word.text for utterance in said for word in utterance.words] == ["yes", "yes"]

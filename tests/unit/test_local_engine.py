@@ -170,6 +170,10 @@ async def test_missing_weights_are_named_with_the_remedy(
     assert "erni-audio models fetch small speakers" in ready.remedy
     for folder in ("whisper-small", "speakers"):
         (tmp_path / "none" / folder).mkdir(parents=True)
+        (tmp_path / "none" / folder / ".lock").touch()
+    assert (await engine.check()).reason == ready.reason, "what a failed fetch leaves is no model"
+    for folder in ("whisper-small", "speakers"):
+        (tmp_path / "none" / folder / "config.json").touch()
     ready = await engine.check()
     assert "whisper-small/model.bin is missing." in ready.reason
     assert "speakers/embedding.onnx is missing." in ready.reason

@@ -19,7 +19,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from core.doors import Doors
-from core.embedded import EmbeddedValkey, find_server, socket_path, socket_url
+from core.embedded import EmbeddedValkey, socket_path, socket_url
 from core.errors import ErniError, Misconfigured
 from core.http import HttpServer
 from core.intake import Intake
@@ -326,10 +326,3 @@ def _probes(
     probes |= {f"engine {name}": engine.check for name, engine in engines.items()}
     probes |= {f"adapter {door}": adapter.check for door, adapter in adapters.items()}
     return probes
-
-
-def store_summary(settings: Settings) -> str:
-    """Where the store is, for people; never the URL, which holds a password."""
-    if settings.redis_url is not None:
-        return "Redis at REDIS_URL"
-    return f"own Valkey in {settings.data_dir} ({find_server().name})"

@@ -52,7 +52,6 @@ class Ticket:
     run: int
     lane: str
     due: float
-    tenant: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -283,8 +282,8 @@ class Ledger:
 
 
 def _ticket(row: Iterable[bytes]) -> Ticket:
-    job, run, lane, due, tenant = (part.decode() for part in row)
-    return Ticket(job_id=job, run=int(run), lane=lane, due=float(due), tenant=tenant)
+    job, run, lane, due = (part.decode() for part in row)
+    return Ticket(job_id=job, run=int(run), lane=lane, due=float(due))
 
 
 def _tickets(answer: Any) -> list[Ticket]:

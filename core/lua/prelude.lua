@@ -10,8 +10,8 @@ local function final(state) return state == 'done' or state == 'failed' or state
 
 -- What the caller hands to the queue engine: which run of which job waits in which lane, and from when.
 local function ticket(id)
-  local f = redis.call('HMGET', key('job:' .. id), 'run', 'lane', 'due', 'tenant')
-  return {id, f[1], f[2], f[3], f[4]}
+  local f = redis.call('HMGET', key('job:' .. id), 'run', 'lane', 'due')
+  return {id, f[1], f[2], f[3]}
 end
 
 -- Every change of hands makes a new run: whatever still carries the old number is void.

@@ -31,6 +31,8 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "models": ("core.commands.models:app", "List and fetch the weights for local recognition."),
     "evaluate": ("core.evaluation.command:evaluate", "Score transcripts against a reference."),
     "jobs": ("core.commands.jobs:jobs", "List what is in progress, or stop it."),
+    "costs": ("core.commands.costs:costs", "Show what recognition cost, by month, engine and workspace."),
+    "voices": ("core.commands.voices:app", "Add, list and remove the voices of people to be recognised."),
     "audit": (
         "core.commands.audit:audit",
         "Print who shared, what was fetched, delivered and deleted.",

@@ -19,6 +19,7 @@ from pydantic import AliasChoices, SecretStr
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings
 
+from core.engines.credentials import ACCOUNTS
 from core.errors import Misconfigured
 from core.registry import ADAPTERS
 from core.settings import Settings
@@ -30,7 +31,7 @@ _HOME = "/home/of-nobody"
 
 
 def settings_classes() -> tuple[type[BaseSettings], ...]:
-    """The core's settings and those in the `settings` module of every adapter in the registry."""
+    """The core's settings, those in the `settings` module of every adapter in the registry, and accounts."""
     classes: list[type[BaseSettings]] = [Settings]
     for target in ADAPTERS.values():
         name = f"{target.partition(':')[0].rpartition('.')[0]}.settings"
@@ -45,7 +46,7 @@ def settings_classes() -> tuple[type[BaseSettings], ...]:
             for found in vars(module).values()
             if isinstance(found, type) and issubclass(found, BaseSettings) and found.__module__ == name
         ]
-    return tuple(classes)
+    return (*classes, *ACCOUNTS)
 
 
 def render(classes: Iterable[type[BaseSettings]]) -> str:

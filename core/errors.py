@@ -34,5 +34,9 @@ class AuthFailed(ErniError):
     """Credentials are missing, expired or lack a permission: the operator must act, the sharer cannot."""
 
 
+class QuotaExhausted(AuthFailed):
+    """The account at a vendor has no credit left: trying again is useless until the operator pays."""
+
+
 class Misconfigured(ErniError):
     """A setting is missing or wrong. The message names the variable and says what to set it to."""

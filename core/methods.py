@@ -34,7 +34,7 @@ def choose(wanted: tuple[str, ...], readiness: Mapping[str, Readiness], drafts: 
     guesses: list[str] = []
     notes: list[str] = []
     for name in wanted or METHODS:
-        engines = dict.fromkeys((METHODS[name].transcriber, METHODS[name].diarizer))
+        engines = METHODS[name].engines
         lacking = [readiness[engine] for engine in engines if not readiness[engine].usable]
         if lacking:
             notes.append(f"{name} can't run: {lacking[0].reason} {lacking[0].remedy}".strip())
@@ -69,7 +69,8 @@ def listeners(methods: tuple[str, ...], engines: Mapping[str, Engine]) -> tuple[
     ready: list[Listener] = []
     for name in methods:
         method = require(METHODS, name, "method")
-        hears, tells = engines[method.transcriber], engines[method.diarizer]
+        hears = engines[method.transcriber]
+        tells = engines[method.diarizer or method.transcriber]
         if hears.transcriber is None or tells.diarizer is None:
             raise Misconfigured(f"The method {name} names an engine that can't do its half.")
         ready.append(

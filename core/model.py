@@ -35,6 +35,9 @@ class Policy:
 class Recording:
     """One share of one file.
 
+    `follows` names the stored transcript without speakers (a result key) that this recording is worked on
+    once more for: only its speakers are wanted, and its sharer, who has the text, is told of no failure.
+
     `key` names this *share* (platform, place, file, and in folders its content): a share is handled once.
     `content_key` names the *bytes*: the vendor's id and revision, or `sha256:<hex>`; it is replaced by the
     SHA-256 once downloaded, so a file shared in two places is recognised once and delivered twice.
@@ -54,6 +57,7 @@ class Recording:
     shared_by: str | None = None
     shared_at: datetime
     policy: Policy = field(default_factory=Policy)
+    follows: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,7 +120,9 @@ class Transcript:
 
     `languages` are ISO 639-1 codes, the most spoken first; `engine` says which engines made it, for the
     operator; `draft` marks text that is a guess and must be shown as such; `warnings` are sentences for the
-    reader. `names` maps speaker labels used in the utterances to people's names where they are known.
+    reader. `names` maps speaker labels used in the utterances to people's names where they are known;
+    `suggestions` maps labels to names that a voice may belong to: shown as "perhaps", never as a claim.
+    `unlabelled`: telling the speakers apart failed, and a later try may add them.
     """
 
     content_key: str
@@ -127,6 +133,8 @@ class Transcript:
     draft: bool = False
     warnings: tuple[str, ...] = ()
     names: Mapping[str, str] = field(default_factory=dict)
+    suggestions: Mapping[str, str] = field(default_factory=dict)
+    unlabelled: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,9 +149,15 @@ class Hints:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recognition:
-    """What a transcriber heard: words in order of start time, and the languages it took them to be in."""
+    """What a transcriber heard: words in order of start time, and the languages it took them to be in.
+
+    A transcriber without word times (`Capabilities.word_times`) leaves `words` empty and gives `text`. `gaps`
+    are stretches (start, end in seconds) that could not be recognised: shown to the reader, never silent.
+    """
 
     words: tuple[Word, ...]
+    text: str = ""
+    gaps: tuple[tuple[float, float], ...] = ()
     languages: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
 

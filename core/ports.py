@@ -7,6 +7,7 @@ implementation.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, runtime_checkable
@@ -25,11 +26,13 @@ for it. Raises `Transient` if the store can't be reached: nothing was accepted t
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Readiness:
-    """Whether a part can do its work now; if not, why, and what the operator should do."""
+    """Whether a part can do its work now; if not, why, and what the operator should do. `absent`: nobody set
+    it up, which is no fault."""
 
     usable: bool
     reason: str = ""
     remedy: str = ""
+    absent: bool = False
 
 
 class Adapter(Protocol):
@@ -90,14 +93,30 @@ class Welcoming(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Capabilities:
-    """What a transcriber can do, as data. `languages` empty means any; limits None mean none."""
+    """What a transcriber or diarizer can do and how it wants to be asked, as data. Limits None mean none.
+
+    `word_times`: words come with times; else it gives text only and is fed one speaker turn at a time.
+    `labels_speakers`: its words carry speakers (labels restart with every request). `languages` are those it
+    knows (ISO 639-1); empty means any. `max_seconds` and `max_bytes` bound one request. `upload` is what a
+    request's audio is encoded to, a key of `core.encoding.CONTAINERS`; empty means that it reads decoded
+    audio itself. `concurrency` and `per_minute` bound the requests of one `account` at a vendor (an opaque id
+    without secrets, empty for engines without one), over all workers. `price` is a key of
+    `core.engines.prices.PRICES`. `takes_...` say which hints it can use.
+    """
 
     word_times: bool
     labels_speakers: bool = False
     languages: frozenset[str] = frozenset()
     max_seconds: float | None = None
     max_bytes: int | None = None
-    price_per_minute: float = 0.0
+    upload: str = ""
+    concurrency: int = 1
+    per_minute: int | None = None
+    account: str = ""
+    price: str = ""
+    takes_languages: bool = True
+    takes_vocabulary: bool = True
+    takes_speakers: bool = True
 
 
 class Transcriber(Protocol):
@@ -110,7 +129,9 @@ class Transcriber(Protocol):
     def capabilities(self) -> Capabilities: ...
 
     async def transcribe(self, audio: Audio, hints: Hints, report: Report) -> Recognition:
-        """The words of `audio.path`. Raises Rejected (a language it can't do), Transient or AuthFailed."""
+        """The words of `audio.path`, which is decoded audio or, where `capabilities.upload` says so, a file
+        of that kind within the limits of one request. Raises Rejected (a language it can't do), Transient,
+        AuthFailed or QuotaExhausted."""
         ...
 
 
@@ -120,8 +141,62 @@ class Diarizer(Protocol):
     @property
     def name(self) -> str: ...
 
+    @property
+    def capabilities(self) -> Capabilities: ...
+
     async def diarize(self, audio: Audio, hints: Hints, report: Report) -> Diarization:
-        """The speaker turns of `audio.path`. Raises Rejected, Transient or AuthFailed."""
+        """The speaker turns of `audio.path` (see `Transcriber.transcribe`). Raises Rejected, Transient,
+        AuthFailed or QuotaExhausted."""
+        ...
+
+
+class Hooks(Protocol):
+    """Webhooks of vendors, to whichever process waits for them. A hook is only a nudge: what it says is not
+    believed, the vendor is asked. So a forged, doubled, early or missing one does no harm."""
+
+    def url(self, vendor: str) -> str | None:
+        """Where `vendor` is to call, None if this service has no public address or no secret for it."""
+        ...
+
+    async def wait(self, vendor: str, job: str, seconds: float) -> bool:
+        """Until a verified hook for the vendor's `job` has come, before or now, or `seconds` have passed;
+        whether one came. Each hook is reported once."""
+        ...
+
+
+class Accounts(Protocol):
+    """Limits, trouble and money at vendors, shared by all workers on one store."""
+
+    def permit(
+        self, account: str, *, concurrency: int, per_minute: int | None
+    ) -> AbstractAsyncContextManager[None]:
+        """A place among the account's requests; waits for one, and while the account is paused. Places of
+        processes that died come free by themselves."""
+        ...
+
+    async def pause(self, account: str, seconds: float) -> None:
+        """The vendor asked everybody to wait (429 with Retry-After)."""
+        ...
+
+    async def resting(self, engine: str) -> float:
+        """Seconds for which `engine` is not to be used because it kept failing; 0 if it may be."""
+        ...
+
+    async def worked(self, engine: str) -> None:
+        """It answered: forget its failures."""
+        ...
+
+    async def failed(self, engine: str) -> None:
+        """It failed through its own fault; after several in a row it rests for everybody."""
+        ...
+
+    async def reserve(self, tenant: str, engine: str, price: str, seconds: float) -> str:
+        """Set aside what `seconds` of audio will cost, before spending; a receipt for `settle`. Raises
+        Rejected, politely, if the month's budget does not allow it."""
+        ...
+
+    async def settle(self, receipt: str, seconds: float) -> None:
+        """Book what was really sent to the vendor, seconds of audio; 0 books nothing. Safe to repeat."""
         ...
 
 
@@ -149,6 +224,13 @@ class Engine(Protocol):
     async def close(self) -> None:
         """End its child processes and connections."""
         ...
+
+
+@runtime_checkable
+class Hooked(Protocol):
+    """An engine that can be told by webhook that a job is done."""
+
+    def use_hooks(self, hooks: Hooks) -> None: ...
 
 
 class Store(Protocol):

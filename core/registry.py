@@ -18,6 +18,13 @@ ADAPTERS: dict[str, str] = {
 """Name in `ERNI_ADAPTERS` -> `create(AdapterContext) -> Adapter`."""
 
 ENGINES: dict[str, str] = {
+    "openai": "core.engines.openai_audio:create",
+    "openai-diarize": "core.engines.openai_audio:create_diarizing",
+    "pyannoteai": "core.engines.pyannoteai:create",
+    "elevenlabs": "core.engines.elevenlabs:create",
+    "assemblyai": "core.engines.assemblyai:create",
+    "deepgram": "core.engines.deepgram:create",
+    "replicate": "core.engines.replicate_diarization:create",
     "local": "core.engines.local:create",
     "draft": "core.engines.draft:create",
 }
@@ -26,17 +33,37 @@ ENGINES: dict[str, str] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Method:
-    """Which engines work together: `transcriber` and `diarizer` name entries of `ENGINES`."""
+    """Which engines work together: `transcriber` and `diarizer` name entries of `ENGINES`. Without a
+    `diarizer` the transcriber's words carry speakers."""
 
     transcriber: str
-    diarizer: str
+    diarizer: str | None = None
+
+    @property
+    def engines(self) -> tuple[str, ...]:
+        """Both engines, each once."""
+        return tuple(name for name in dict.fromkeys((self.transcriber, self.diarizer)) if name is not None)
 
 
 METHODS: dict[str, Method] = {
+    "standard": Method(transcriber="openai", diarizer="pyannoteai"),
+    "pyannoteai": Method(transcriber="pyannoteai"),
+    "elevenlabs": Method(transcriber="elevenlabs"),
+    "assemblyai": Method(transcriber="assemblyai"),
+    "deepgram": Method(transcriber="deepgram"),
+    "openai": Method(transcriber="openai-diarize"),
+    "replicate": Method(transcriber="replicate"),
     "local": Method(transcriber="local", diarizer="local"),
     "draft": Method(transcriber="draft", diarizer="draft"),
 }
 """In order of preference: without a `METHODS` setting the first ones that can run form the chain."""
+
+
+WEBHOOKS: dict[str, str] = {
+    "pyannoteai": "core.engines.pyannoteai:webhook",
+    "replicate": "core.engines.replicate_diarization:webhook",
+}
+"""Vendor -> `webhook() -> core.webhooks.Verifier | None`, None where its secret is not set."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -149,7 +149,39 @@ class Settings(BaseSettings):
         description="Encrypts stored transcripts and audio. Make one with `erni-audio doctor --new-key`.",
     )
 
+    # money and people
+    monthly_budget: float | None = Field(
+        None,
+        alias="ERNI_MONTHLY_BUDGET",
+        ge=0,
+        description="What recognition may cost in a calendar month (UTC), US dollars. Unset: no limit.",
+    )
+    tenant_monthly_budget: float | None = Field(
+        None,
+        alias="ERNI_TENANT_MONTHLY_BUDGET",
+        ge=0,
+        description="The same for each workspace or watched folder.",
+    )
+    voices: bool = Field(
+        False,
+        alias="ERNI_VOICES",
+        description="Recognise people whose voices were added with `erni-audio voices add`. Voiceprints are "
+        "biometric data: ask them first. Needs ERNI_ENCRYPTION_KEY.",
+    )
+    voices_sure: float = Field(
+        0.75,
+        alias="ERNI_VOICES_SURE",
+        ge=0,
+        le=1,
+        description="Similarity from which a voice is given its name; somewhat below it is a suggestion.",
+    )
+
     # talking to the operator
+    public_url: str | None = Field(
+        None,
+        alias="ERNI_PUBLIC_URL",
+        description="HTTPS address under which vendors reach this service's HTTP server, for webhooks.",
+    )
     http_host: str = Field("127.0.0.1", alias="ERNI_HTTP_HOST", description="Address of the HTTP server.")
     http_port: int = Field(
         8765,

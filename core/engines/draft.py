@@ -160,7 +160,7 @@ class DraftTranscriber:
     """pocketsphinx over the stretches of speech, in as many processes as there are processors."""
 
     name = "pocketsphinx"
-    capabilities = Capabilities(word_times=True, languages=frozenset({"en"}))
+    capabilities = Capabilities(word_times=True, languages=frozenset({"en"}), takes_vocabulary=False)
 
     def __init__(self) -> None:
         self._crew = _Crew()
@@ -235,6 +235,7 @@ class DraftDiarizer:
     """Clustering of voices without weights, in a child process."""
 
     name = "weight-free clustering"
+    capabilities = Capabilities(word_times=False, takes_languages=False, takes_vocabulary=False)
 
     def __init__(self) -> None:
         self._child = Child(environment=_ONE_THREAD)

@@ -218,6 +218,7 @@ class LocalDiarizer:
     """sherpa-onnx in its child process."""
 
     name = "sherpa-onnx"
+    capabilities = Capabilities(word_times=False, takes_languages=False, takes_vocabulary=False)
 
     def __init__(self, engine: LocalEngine) -> None:
         self._engine = engine

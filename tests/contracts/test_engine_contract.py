@@ -76,7 +76,7 @@ async def test_it_names_itself_and_offers_a_half(engine: Engine) -> None:
     assert engine.transcriber is not None or engine.diarizer is not None
     if engine.transcriber is not None:
         assert engine.transcriber.name
-        assert engine.transcriber.capabilities.price_per_minute >= 0
+        assert engine.transcriber.capabilities.concurrency > 0
     if engine.diarizer is not None:
         assert engine.diarizer.name
 

@@ -30,6 +30,10 @@ class Rejected(ErniError):
         self.user_message = user_message
 
 
+class OverBudget(Rejected):
+    """The month's budget does not allow this recording: no engine was asked."""
+
+
 class AuthFailed(ErniError):
     """Credentials are missing, expired or lack a permission: the operator must act, the sharer cannot."""
 

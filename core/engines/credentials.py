@@ -66,7 +66,12 @@ class PyannoteAIAccount(BaseSettings):
         "PYANNOTEAI_WEBHOOK_SECRET", "Signing secret of webhooks. With ERNI_PUBLIC_URL they replace polling."
     )
     concurrency: int = Field(10, alias="PYANNOTEAI_CONCURRENCY", gt=0, description="Jobs at once.")
-    per_minute: int = Field(90, alias="PYANNOTEAI_PER_MINUTE", gt=0, description="Jobs submitted a minute.")
+    per_minute: int = Field(
+        45,
+        alias="PYANNOTEAI_PER_MINUTE",
+        gt=0,
+        description="Jobs a minute; each is two requests of 100 allowed.",
+    )
 
 
 class ReplicateAccount(BaseSettings):
@@ -94,7 +99,9 @@ class ElevenLabsAccount(BaseSettings):
     model_config = _CONFIG
     api_key: SecretStr | None = _key("ELEVENLABS_API_KEY", "Key of the account.")
     base_url: str = _url("https://api.elevenlabs.io", "ELEVENLABS_BASE_URL")
-    model: str = Field("scribe_v2", alias="ELEVENLABS_MODEL", description="Model.")
+    model: str = Field(
+        "scribe_v2", alias="ELEVENLABS_MODEL", description="Model that hears words and speakers."
+    )
     concurrency: int = Field(8, alias="ELEVENLABS_CONCURRENCY", gt=0, description="Requests at once.")
     per_minute: int = Field(60, alias="ELEVENLABS_PER_MINUTE", gt=0, description="Requests a minute.")
 
@@ -120,7 +127,7 @@ class DeepgramAccount(BaseSettings):
     model_config = _CONFIG
     api_key: SecretStr | None = _key("DEEPGRAM_API_KEY", "Key of the account.")
     base_url: str = _url("https://api.deepgram.com", "DEEPGRAM_BASE_URL")
-    model: str = Field("nova-3", alias="DEEPGRAM_MODEL", description="Model.")
+    model: str = Field("nova-3", alias="DEEPGRAM_MODEL", description="Model that hears words and speakers.")
     concurrency: int = Field(16, alias="DEEPGRAM_CONCURRENCY", gt=0, description="Requests at once.")
     per_minute: int = Field(300, alias="DEEPGRAM_PER_MINUTE", gt=0, description="Requests a minute.")
 

@@ -7,8 +7,10 @@ import email.utils
 import json
 import logging
 import random
+import ssl
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -83,9 +85,9 @@ class Vendor:
 
         `address` is a path below the base URL, or a whole URL that the vendor named, which gets no key unless
         it has the vendor's own origin. `body` is sent as JSON, `upload` is a file streamed as the body,
-        `data` and `files` make a multipart form as in httpx. `patience` is the longest silence of this request,
-        seconds. A busy vendor (429, 503) is asked again a few times where it asks for a short wait; one that
-        broke off is asked again only if the request is `repeatable` (default: GET and PUT are).
+        `data` and `files` make a multipart form as in httpx. `patience` is the longest silence of this
+        request, seconds. A busy vendor (429, 503) is asked again a few times where it asks for a short wait;
+        one that broke off is asked again only if the request is `repeatable` (default: GET and PUT are).
 
         Raises Transient, AuthFailed, QuotaExhausted, Misconfigured (no such address or model) or Rejected.
         """
@@ -132,9 +134,11 @@ class Vendor:
         raise AssertionError("unreachable")
 
     async def _send(self, method: str, url: str, **options: Any) -> tuple[int, httpx.Headers, bytes]:
+        trusted = await asyncio.to_thread(_trusted)
         if self._client is None:
             # Environment proxies are honoured; redirects are not followed, they would carry the key along.
             self._client = httpx.AsyncClient(
+                verify=trusted,
                 follow_redirects=False,
                 limits=httpx.Limits(max_connections=None, max_keepalive_connections=20),
             )
@@ -177,6 +181,12 @@ class Vendor:
             f"The recognition service {self.name} did not accept this recording. Convert it to MP3 or WAV "
             "and share it again; if that fails too, tell whoever runs the service."
         )
+
+
+@cache
+def _trusted() -> ssl.SSLContext:
+    """Reading the certificates takes up to 0.4 s: once is enough for all, and not on the event loop."""
+    return httpx.create_ssl_context()
 
 
 def retry_after(value: str | None, now: float | None = None) -> float | None:

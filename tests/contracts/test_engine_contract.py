@@ -1,4 +1,5 @@
-"""What every engine does, whatever it is made of: the fake, the draft, and the local one on tiny models."""
+"""What every engine does, whatever it is made of: the fake, the draft, the local one on tiny models, and the
+vendors' against servers that speak their protocols."""
 
 from __future__ import annotations
 
@@ -16,6 +17,7 @@ from core.registry import ENGINES, load
 from core.settings import Settings, load_settings
 from core.testing import FakeEngine
 from tests.tiny_models import silence, voice, write_wav
+from tests.vendors.everybody import Everybody, serving
 
 ENGINE_NAMES = ["fake", *ENGINES]
 
@@ -46,8 +48,22 @@ def make(name: str, models: Path, data: Path) -> Engine:
     return engine
 
 
+@pytest.fixture
+async def vendors(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Everybody]:
+    heard = [
+        Word(start=1, end=2, text="Hello.", speaker="1"),
+        Word(start=4, end=5, text="There?", speaker="2"),
+    ]
+    async with serving(heard) as everybody:
+        for name, value in everybody.environment.items():
+            monkeypatch.setenv(name, value)
+        yield everybody
+
+
 @pytest.fixture(params=ENGINE_NAMES)
-async def engine(request: pytest.FixtureRequest, tiny_models: Path, tmp_path: Path) -> AsyncIterator[Engine]:
+async def engine(
+    request: pytest.FixtureRequest, tiny_models: Path, tmp_path: Path, vendors: Everybody
+) -> AsyncIterator[Engine]:
     engine = make(request.param, tiny_models, tmp_path)
     yield engine
     await engine.close()
@@ -77,6 +93,7 @@ async def test_it_names_itself_and_offers_a_half(engine: Engine) -> None:
     if engine.transcriber is not None:
         assert engine.transcriber.name
         assert engine.transcriber.capabilities.concurrency > 0
+        assert bool(engine.transcriber.capabilities.upload) == bool(engine.transcriber.capabilities.account)
     if engine.diarizer is not None:
         assert engine.diarizer.name
 
@@ -90,7 +107,7 @@ async def test_words_are_in_order_inside_the_recording(engine: Engine, talk: Aud
     if engine.transcriber is None:
         pytest.skip("hears no words")
     reported: list[float] = []
-    found = await engine.transcriber.transcribe(talk, Hints(), reported.append)
+    found = await engine.transcriber.transcribe(talk, Hints(languages=("en",)), reported.append)
     assert [word.start for word in found.words] == sorted(word.start for word in found.words)
     for word in found.words:
         assert 0 <= word.start <= word.end <= talk.seconds
@@ -129,7 +146,8 @@ async def test_both_halves_run_at_the_same_time(engine: Engine, talk: Audio) -> 
     assert turns.result().turns
 
 
-async def test_silence_has_no_words(engine: Engine, quiet: Audio) -> None:
+async def test_silence_has_no_words(engine: Engine, quiet: Audio, vendors: Everybody) -> None:
+    vendors.hear(())
     if engine.transcriber is None:
         pytest.skip("hears no words")
     if isinstance(engine, FakeEngine):
@@ -138,7 +156,8 @@ async def test_silence_has_no_words(engine: Engine, quiet: Audio) -> None:
     assert found.words == ()
 
 
-async def test_silence_has_no_speakers(engine: Engine, quiet: Audio) -> None:
+async def test_silence_has_no_speakers(engine: Engine, quiet: Audio, vendors: Everybody) -> None:
+    vendors.hear(())
     if engine.diarizer is None:
         pytest.skip("tells no voices apart")
     if isinstance(engine, FakeEngine):

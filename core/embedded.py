@@ -83,6 +83,21 @@ def socket_url(data_dir: Path) -> str:
     return f"unix://{quote(str(socket_path(data_dir)))}"
 
 
+def is_owned(data_dir: Path) -> bool:
+    """Whether a service owns the server of this data directory now."""
+    try:
+        lock_file = os.open(data_dir.absolute() / "valkey" / "owner", os.O_RDWR | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(lock_file)
+    return False
+
+
 class EmbeddedValkey:
     """Owns the server of `data_dir` while the context is open: starts or adopts, restarts, stops.
 

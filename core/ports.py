@@ -98,7 +98,7 @@ class Capabilities:
     `word_times`: words come with times; else it gives text only and is fed one speaker turn at a time.
     `labels_speakers`: its words carry speakers (labels restart with every request). `languages` are those it
     knows (ISO 639-1); empty means any. `max_seconds` and `max_bytes` bound one request. `upload` is what a
-    request's audio is encoded to, a key of `core.encoding.CONTAINERS`; empty means that it reads decoded
+    request's audio is encoded to, a key of `core.uploads.CONTAINERS`; empty means that it reads decoded
     audio itself. `concurrency` and `per_minute` bound the requests of one `account` at a vendor (an opaque id
     without secrets, empty for engines without one), over all workers. `price` is a key of
     `core.engines.prices.PRICES`. `takes_...` say which hints it can use.
@@ -132,6 +132,15 @@ class Transcriber(Protocol):
         """The words of `audio.path`, which is decoded audio or, where `capabilities.upload` says so, a file
         of that kind within the limits of one request. Raises Rejected (a language it can't do), Transient,
         AuthFailed or QuotaExhausted."""
+        ...
+
+
+@runtime_checkable
+class Probing(Protocol):
+    """A transcriber that must ask its server before it knows its own capabilities."""
+
+    async def prepare(self) -> None:
+        """Called before `capabilities` is read for a recording. Raises as `transcribe` does."""
         ...
 
 
@@ -192,7 +201,7 @@ class Accounts(Protocol):
 
     async def reserve(self, tenant: str, engine: str, price: str, seconds: float) -> str:
         """Set aside what `seconds` of audio will cost, before spending; a receipt for `settle`. Raises
-        Rejected, politely, if the month's budget does not allow it."""
+        OverBudget, politely, if the month's budget does not allow it."""
         ...
 
     async def settle(self, receipt: str, seconds: float) -> None:

@@ -44,7 +44,7 @@ def decide(
     shake = random.random() if jitter is None else jitter  # noqa: S311  (spreads load, guards nothing)
     if isinstance(error, Rejected):
         return GiveUp(message=error.user_message)
-    if isinstance(error, DoorAway | RedisError):
+    if isinstance(error, DoorAway | RedisError) or isinstance(error.__cause__, RedisError):
         # The trouble of a door or of the store is not the recording's, and costs no attempt.
         asked = error.retry_after if isinstance(error, DoorAway) else None
         return Again(delay=asked or _STORE_DELAY, counts=False)

@@ -19,7 +19,7 @@ from benchmarks.service import end_with_parent
 from benchmarks.traced_service import run
 from benchmarks.tracing import Tracer
 from core.ledger import Ledger
-from core.model import Job, Recording, Stage, Transcript
+from core.model import Audio, Job, Recording, Stage, Transcript
 from core.ports import AdapterContext, Readiness, Submit
 from core.registry import ADAPTERS
 
@@ -54,10 +54,11 @@ def create(context: AdapterContext) -> Nowhere:  # noqa: ARG001
     return Nowhere()
 
 
-async def _empty(source: Path, *, content_key: str, **_: Any) -> Transcript:  # noqa: ARG001
-    return Transcript(
+async def _empty(source: Path, *, content_key: str, **_: Any) -> tuple[Transcript, Audio]:
+    transcript = Transcript(
         content_key=content_key, languages=("en",), seconds=0, utterances=(), engine="none", draft=False
     )
+    return transcript, Audio(path=source, seconds=0)
 
 
 def main() -> None:

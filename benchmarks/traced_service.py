@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 import connectors.folder.adapter
+import core.hearing
 import core.pipeline
 import core.worker
 from benchmarks import quick_engine
@@ -35,8 +36,8 @@ STAGES = {
     "hash": (core.worker, "content_key_of"),
     "decode": (core.pipeline, "decode"),
     "transcribe": (quick_engine.Hearing, "transcribe"),
-    "attribute": (core.pipeline, "attribute"),
-    "label": (core.pipeline, "label_speakers"),
+    "attribute": (core.hearing, "attribute"),
+    "label": (core.hearing, "label_speakers"),
     "pack": (core.worker, "pack"),
     "commit": (Ledger, "commit"),
     "unpack": (RedisStore, "transcript"),

@@ -18,8 +18,10 @@ from prometheus_client import CollectorRegistry
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from core import webhooks
+from core.accounts import RedisAccounts
 from core.doors import Doors
-from core.embedded import EmbeddedValkey, socket_path, socket_url
+from core.embedded import EmbeddedValkey, is_owned, socket_path, socket_url
 from core.errors import ErniError, Misconfigured
 from core.http import HttpServer
 from core.intake import Intake
@@ -31,9 +33,11 @@ from core.progress import relay_progress
 from core.registry import ADAPTERS, load, require
 from core.settings import Settings
 from core.store import RedisStore
+from core.studio import Studio
 from core.tasks import end
 from core.telemetry import Metrics, sample_loop_lag
 from core.vault import Vault
+from core.voices import IDENTIFYING, Voices
 from core.worker import Worker
 from core.workspace import workspace
 
@@ -100,6 +104,20 @@ async def open_state(settings: Settings, *, own: bool) -> AsyncIterator[State]:
                 "No service runs on this data directory. Start `erni-audio serve`, or set REDIS_URL."
             )
         async with _connect(settings, socket_url(settings.data_dir), node) as state:
+            yield state
+
+
+@asynccontextmanager
+async def open_any_state(settings: Settings) -> AsyncIterator[State]:
+    """The store of the service that runs here; where none does, the same store, started for the while.
+
+    Raises Misconfigured if it can't be had.
+    """
+    if settings.redis_url is None and not await asyncio.to_thread(is_owned, settings.data_dir):
+        async with open_state(settings, own=True) as state:
+            yield state
+    else:
+        async with open_state(settings, own=False) as state:
             yield state
 
 
@@ -179,9 +197,12 @@ async def _run(
     front_doors: bool,
     announce: Callable[[Announcement, State], None],
 ) -> None:
+    verifiers = webhooks.verifiers()
+    hooks = webhooks.RedisHooks(state.redis, settings.public_url, frozenset(verifiers))
+    studio = Studio(settings, RedisAccounts(state.redis, settings))
     # Each lane has engines of its own, so that a short recording never waits for a long one's process.
     lanes = {
-        lane: (jobs, create_engines(settings))
+        lane: (jobs, create_engines(settings, hooks))
         for lane, jobs in ((SHORT, settings.short_workers), (LONG, settings.long_workers))
         if jobs
     }
@@ -202,6 +223,8 @@ async def _run(
             "vault": state.vault,
             "settings": settings,
             "metrics": metrics,
+            "studio": studio,
+            "voices": Voices(state.store, settings, accounts=studio.accounts, price=IDENTIFYING),
             "work": work,
         }
         hearing: _Work = {}
@@ -219,6 +242,7 @@ async def _run(
             port=settings.http_port,
             probes=_probes(state, {name: e for _, es in lanes.values() for name, e in es.items()}, adapters),
             registry=registry,
+            routes=webhooks.routes(verifiers, hooks.arrived),
         )
         try:
             if front_doors:
@@ -256,6 +280,7 @@ async def _run(
             for _, engines in lanes.values():
                 for engine in engines.values():
                     await engine.close()
+            await studio.close()
 
 
 async def _live(

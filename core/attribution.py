@@ -18,13 +18,20 @@ from dataclasses import replace
 
 import numpy as np
 
-from core.channels import merge_channels
+from core.channels import merge_channels, merge_speakers
 from core.lattice import labels
 from core.model import SpeakerTurn, Utterance, Word
 from core.segmentation import cut, into_utterances, repaired, spoken_ends
 from core.speech import Speech
 
-__all__ = ["attribute", "into_utterances", "label_speakers", "merge_channels", "speaker_labels"]
+__all__ = [
+    "attribute",
+    "into_utterances",
+    "label_speakers",
+    "merge_channels",
+    "merge_speakers",
+    "speaker_labels",
+]
 
 _BLURRED = 0.5
 _SPOKEN_OVER = 0.1

@@ -69,6 +69,18 @@ def merge_channels(per_channel: Sequence[Sequence[Word]]) -> tuple[Utterance, ..
     return cut(flat, list(accumulate(len(phrase.words) for phrase in kept))[:-1])
 
 
+def merge_speakers(words: Sequence[Word]) -> tuple[Utterance, ...]:
+    """One conversation from words that carry their speakers, also at the same time: as `merge_channels`, with
+    each speaker for a channel, but that every word is kept."""
+    spoken: dict[str | None, list[Word]] = {}
+    for word in repaired(words):
+        spoken.setdefault(word.speaker, []).append(word)
+    phrases = [tuple(phrase) for own in spoken.values() for phrase in _phrases(own)]
+    phrases.sort(key=lambda phrase: phrase[0].start)
+    flat = [word for phrase in phrases for word in phrase]
+    return cut(flat, list(accumulate(len(phrase) for phrase in phrases))[:-1])
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Phrase:
     channel: int

@@ -122,8 +122,11 @@ class Ledger:
             name: redis.register_script(prelude + (folder / f"{name}.lua").read_text()) for name in _SCRIPTS
         }
 
-    async def submit(self, recording: Recording, lane: str, refusal: str = "") -> tuple[bool, Ticket]:
-        """Accept a share, or refuse it with a message that will be delivered. False: it is known already."""
+    async def submit(
+        self, recording: Recording, lane: str, refusal: str = "", *, delay: float = 0.0
+    ) -> tuple[bool, Ticket]:
+        """Accept a share, or refuse it with a message that will be delivered. False: it is known already.
+        It is taken up after `delay` seconds."""
         new, ticket = await self._run(
             "submit",
             job_id(recording.key),
@@ -132,6 +135,7 @@ class Ledger:
             recording.policy.tenant,
             lane,
             self._seal_text(refusal),
+            delay,
         )
         return bool(new), _ticket(ticket)
 

@@ -6,10 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from core.errors import Misconfigured
-from core.pipeline import Listener
-from core.ports import Engine, Readiness
+from core.hearing import Listener
+from core.ports import Engine, Hooked, Hooks, Readiness
 from core.registry import ENGINES, METHODS, load, require
 from core.settings import Settings
+
+_UNKNOWN = Readiness(usable=False, absent=True)
+_EXTRAS = {"local": "local", "draft": "draft"}  # the others are in `cloud`
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +38,10 @@ def choose(wanted: tuple[str, ...], readiness: Mapping[str, Readiness], drafts: 
     notes: list[str] = []
     for name in wanted or METHODS:
         engines = METHODS[name].engines
-        lacking = [readiness[engine] for engine in engines if not readiness[engine].usable]
+        known = [readiness.get(engine, _UNKNOWN) for engine in engines]
+        lacking = [found for found in known if not found.usable]
+        if lacking and not wanted and lacking[0].absent:
+            continue  # no account, which nobody promised
         if lacking:
             notes.append(f"{name} can't run: {lacking[0].reason} {lacking[0].remedy}".strip())
         elif not wanted and drafts.intersection(engines):
@@ -45,14 +51,19 @@ def choose(wanted: tuple[str, ...], readiness: Mapping[str, Readiness], drafts: 
     return Choice(methods=tuple(usable or guesses), notes=tuple(notes), draft=bool(guesses and not usable))
 
 
-def create_engines(settings: Settings) -> dict[str, Engine]:
-    """Every engine whose packages are installed, by name."""
+def create_engines(settings: Settings, hooks: Hooks | None = None) -> dict[str, Engine]:
+    """Every engine whose packages are installed, by name. Those that can be told by webhook get `hooks`."""
     engines: dict[str, Engine] = {}
     for name, target in ENGINES.items():
         try:
-            engines[name] = load(target)(settings)
+            engine: Engine = load(target)(settings)
+            if hooks is not None and isinstance(engine, Hooked):
+                engine.use_hooks(hooks)
+            engines[name] = engine
         except Misconfigured as error:
-            engines[name] = _Absent(name, str(error))
+            missing = isinstance(error.__cause__, ModuleNotFoundError)
+            remedy = f"Install it: pip install 'erni-audio[{_EXTRAS.get(name, 'cloud')}]'." if missing else ""
+            engines[name] = _Absent(name, str(error), remedy)
     return engines
 
 
@@ -70,35 +81,35 @@ def listeners(methods: tuple[str, ...], engines: Mapping[str, Engine]) -> tuple[
     for name in methods:
         method = require(METHODS, name, "method")
         hears = engines[method.transcriber]
-        tells = engines[method.diarizer or method.transcriber]
-        if hears.transcriber is None or tells.diarizer is None:
+        tells = engines[method.diarizer] if method.diarizer else None
+        if hears.transcriber is None or (tells is not None and tells.diarizer is None):
             raise Misconfigured(f"The method {name} names an engine that can't do its half.")
         ready.append(
             Listener(
                 method=name,
                 transcriber=hears.transcriber,
-                diarizer=tells.diarizer,
-                draft=hears.draft or tells.draft,
+                diarizer=tells.diarizer if tells else None,
+                draft=hears.draft or (tells is not None and tells.draft),
+                transcriber_engine=method.transcriber,
+                diarizer_engine=method.diarizer or "",
             )
         )
     return tuple(ready)
 
 
 class _Absent:
-    """An engine whose packages are not installed."""
+    """An engine that can't be made: its packages are not installed, or a setting of it is wrong."""
 
     draft = False
     transcriber = None
     diarizer = None
 
-    def __init__(self, name: str, reason: str) -> None:
+    def __init__(self, name: str, reason: str, remedy: str) -> None:
         self.name = name
-        self._reason = reason
+        self._found = Readiness(usable=False, reason=reason, remedy=remedy)
 
     async def check(self) -> Readiness:
-        return Readiness(
-            usable=False, reason=self._reason, remedy=f"Install it: pip install 'erni-audio[{self.name}]'."
-        )
+        return self._found
 
     async def close(self) -> None:
         return

@@ -19,7 +19,8 @@ class Policy:
     `languages` are ISO 639-1 codes that may occur (empty: detect). `vocabulary` holds names and terms that
     the recogniser should expect. Speaker bounds are inclusive (None: count automatically). `formats` are
     names from `core.registry.FORMATS`. `method` names one of `core.registry.METHODS` (None: the service's
-    chain). `tenant` is what concurrency is limited by: a workspace, an account, a folder.
+    chain). `tenant` is what concurrency and budgets are limited by: a workspace, an account, a folder.
+    `workspace` is whose known voices may be named (see `core.voices`); empty: nobody's.
     """
 
     languages: tuple[str, ...] = ()
@@ -29,6 +30,7 @@ class Policy:
     formats: tuple[str, ...] = ("md", "srt", "json")
     method: str | None = None
     tenant: str = "default"
+    workspace: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,7 +101,8 @@ class Word:
 class Utterance:
     """Words that one speaker says in one go. `speaker` is the label shown to people, None if unknown.
 
-    `overlap` says that another speaker talks at the same time during part of it.
+    `overlap` says that another speaker talks at the same time during part of it; `gap` that nothing could be
+    recognised here, and the words say just that.
     """
 
     speaker: str | None
@@ -107,6 +110,7 @@ class Utterance:
     end: float
     words: tuple[Word, ...]
     overlap: bool = False
+    gap: bool = False
 
     @property
     def text(self) -> str:

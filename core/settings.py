@@ -180,6 +180,7 @@ class Settings(BaseSettings):
     public_url: str | None = Field(
         None,
         alias="ERNI_PUBLIC_URL",
+        pattern=r"^https://[^\s]+$",
         description="HTTPS address under which vendors reach this service's HTTP server, for webhooks.",
     )
     http_host: str = Field("127.0.0.1", alias="ERNI_HTTP_HOST", description="Address of the HTTP server.")

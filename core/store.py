@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from datetime import UTC, datetime
+from importlib.resources import files
 from typing import cast
 
 from pydantic import TypeAdapter
@@ -45,6 +46,9 @@ class RedisStore:
         self._redis = redis
         self._vault = vault
         self._ledger = ledger
+        folder = files("core") / "lua"
+        script = (folder / "prelude.lua").read_text() + (folder / "drop.lua").read_text()
+        self._drop = redis.register_script(script)
 
     async def check_key(self) -> None:
         """Refuse to mix keys: every process on this store must encrypt alike. Raises Misconfigured."""
@@ -64,6 +68,23 @@ class RedisStore:
     async def transcript(self, result_key: str) -> Transcript | None:
         blob = cast("bytes | None", await self._redis.get(f"{PREFIX}:result:{result_key}"))
         return None if blob is None else unpack(self._vault.open(blob))
+
+    async def drop_result(self, result_key: str, instead: Callable[[Transcript], Transcript]) -> bool:
+        """Forget a finished transcript; one that is still to be delivered becomes `instead` of it. False:
+        there was none."""
+        transcript = await self.transcript(result_key)
+        if transcript is None:
+            return False
+        blob = self._vault.seal(pack(instead(transcript)))
+        return bool(await self._drop(keys=[PREFIX], args=[result_key, blob]))
+
+    async def kept_results(self, result_keys: Iterable[str]) -> set[str]:
+        """Those of the keys under which there is still a transcript."""
+        kept: set[str] = set()
+        for key in result_keys:
+            if await self._redis.exists(f"{PREFIX}:result:{key}"):
+                kept.add(key)
+        return kept
 
     async def delivery(self, job_id: str) -> Delivery | None:
         view = await self._ledger.view(job_id)

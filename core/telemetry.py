@@ -24,6 +24,9 @@ from core.settings import Settings
 
 OUR_PACKAGES = ("core", "bots", "connectors", "benchmarks")
 
+_QUOTING = ("httpx", "httpx2", "openai")
+"""Libraries whose notes quote whole addresses, with tokens and vocabulary in them."""
+
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
 
@@ -124,6 +127,8 @@ def configure_logging(settings: Settings, *others: BaseSettings, stream: TextIO 
     root.setLevel(logging.INFO if debug else max(level, logging.WARNING))
     for package in OUR_PACKAGES:
         logging.getLogger(package).setLevel(level)
+    for package in _QUOTING:
+        logging.getLogger(package).setLevel(logging.WARNING)
     logging.captureWarnings(capture=True)
     return redact
 

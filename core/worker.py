@@ -3,34 +3,37 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import shutil
 import time
-from collections.abc import AsyncIterator, Sequence
-from contextlib import ExitStack, asynccontextmanager
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from redis.exceptions import RedisError
 
+from core.beat import Beat, TakenAway, held
 from core.doors import Doors
 from core.errors import AuthFailed, ErniError, Misconfigured, Rejected, Transient
-from core.jobs import LONG, Queue
+from core.hearing import Listener
+from core.jobs import LONG, SHORT, Queue
 from core.ledger import Claim, Ledger, Role
-from core.model import Audio, JobState, Stage, Transcript
-from core.pipeline import Listener, content_key_of, result_key, transcribe_file
+from core.model import Audio, JobState, Recording, Stage, Transcript
+from core.pipeline import content_key_of, is_long, result_key, transcribe_file
 from core.retrying import Again, GiveUp, decide, poison_message
 from core.settings import Settings
 from core.store import RedisStore, life_seconds, pack
-from core.tasks import end
+from core.studio import Studio
 from core.telemetry import Metrics
 from core.vault import Vault
+from core.voices import Voices
 
 logger = logging.getLogger(__name__)
 
 _DELIVERY_TRIES = 30  # with backoff about six hours, so that an evening's outage loses nothing
-_BEAT_SECONDS = 1.0
+_FOLLOW_TRIES = 20  # at telling speakers for a text that went out without: with backoff about four hours
+_FOLLOW_DELAY = 60.0
 _COMMIT_PAUSES = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
 
 
@@ -38,8 +41,8 @@ class _MovedLane(Exception):
     """The recording is longer than its size promised."""
 
 
-class _TakenAway(Exception):
-    """Somebody else holds the job now, or it was cancelled: whatever we have is void."""
+class _Pointless(Exception):
+    """A follow-up has nothing to add any more."""
 
 
 class Worker:
@@ -55,6 +58,8 @@ class Worker:
         vault: Vault,
         settings: Settings,
         metrics: Metrics,
+        studio: Studio,
+        voices: Voices,
         work: Path,
         listeners: Sequence[Listener] = (),
         lane: str = "",
@@ -66,6 +71,8 @@ class Worker:
         self._vault = vault
         self._settings = settings
         self._metrics = metrics
+        self._studio = studio
+        self._voices = voices
         self._work = work
         self._listeners = listeners
         self._methods = tuple(listener.method for listener in listeners)
@@ -90,85 +97,63 @@ class Worker:
             await self._queue.enqueue(claim)
             return
         try:
-            async with self._held(claim) as beat:
+            async with held(self._ledger, claim, self._metrics) as beat:
                 self._metrics.job(claim.job.recording.platform, claim.state)
                 if claim.state is JobState.DELIVERING:
                     await self._deliver(claim, beat)
                 else:
                     await self._recognise(claim, beat)
-        except _TakenAway:
+        except TakenAway:
             logger.info("job %s was taken away", job_id)
         except asyncio.CancelledError:
             # The service stops: the job goes back, with its attempt, to whoever comes next.
             await asyncio.shield(self._again(claim, 0, counts=False))
             raise
 
-    @asynccontextmanager
-    async def _held(self, claim: Claim) -> AsyncIterator[_Beat]:
-        """Keep the claim alive while the body runs, and end the body when the claim is lost."""
-        body = asyncio.current_task()
-        beat = _Beat(self._ledger, claim, self._metrics)
-        lost = False
-
-        async def watch() -> None:
-            nonlocal lost
-            while True:
-                with contextlib.suppress(RedisError, OSError):  # a short outage of the store costs no work
-                    if not await beat.send() and not beat.leaving:
-                        break
-                await beat.wait(_BEAT_SECONDS)
-            lost = True
-            if body is not None:
-                body.cancel()
-
-        keeper = asyncio.create_task(watch(), name=f"beat {claim.job.id}")
-        try:
-            yield beat
-        except asyncio.CancelledError:
-            if lost and body is not None:
-                body.uncancel()
-                raise _TakenAway from None
-            raise
-        finally:
-            beat.close()
-            await end(keeper)
-
     # recognition
 
-    async def _recognise(self, claim: Claim, beat: _Beat) -> None:
+    async def _recognise(self, claim: Claim, beat: Beat) -> None:
         directory = self._work / f"{claim.job.id}-{claim.fence}"
         directory.mkdir(mode=0o700)
+        follow = claim.job.recording.follows is not None
         try:
-            await self._transcribe(claim, beat, directory)
-        except _TakenAway:
+            await (self._follow_up if follow else self._transcribe)(claim, beat, directory)
+        except TakenAway:
             raise
+        except _Pointless:
+            beat.leaving = True
+            await self._drop(claim)
         except _MovedLane:
             logger.info("job %s is longer than it looked: moved to the long lane", claim.job.id)
             beat.leaving = True
             await self._again(claim, 0, counts=False, lane=LONG)
         except Exception as error:  # noqa: BLE001  (what to do about it is for `decide`)
             beat.leaving = True
-            verdict = self._verdict(claim, error, self._settings.max_attempts, claim.job.attempt)
+            budget = _FOLLOW_TRIES if follow else self._settings.max_attempts
+            verdict = self._verdict(claim, error, budget, claim.job.attempt)
             if isinstance(verdict, Again):
                 await self._again(claim, verdict.delay, counts=verdict.counts)
+            elif follow:
+                await self._drop(claim)
             else:
                 await self._queue.enqueue(await self._ledger.fail(claim, verdict.message))
         finally:
             await asyncio.to_thread(shutil.rmtree, directory, ignore_errors=True)
 
-    async def _transcribe(self, claim: Claim, beat: _Beat, directory: Path) -> None:
+    async def _transcribe(self, claim: Claim, beat: Beat, directory: Path) -> None:
         recording = claim.job.recording
         source = directory / "source"
         known = await self._store.content_of(recording.content_key)
         if known is None:
             known = await self._fetched(claim, beat, source)
-        key = result_key(known, recording.policy, self._methods_for(recording.policy.method))
+        voices = await self._voices.fingerprint(recording.policy.workspace)
+        key = result_key(known, recording.policy, self._methods_for(recording.policy.method), voices)
         beat.leaving = True  # waiting for somebody else's result gives the claim back
         role, tickets = await self._ledger.lead(claim, key)
         beat.leaving = role is Role.WAIT
         match role:
             case Role.VOID:
-                raise _TakenAway
+                raise TakenAway
             case Role.WAIT:
                 await self._queue.enqueue(tickets)
                 logger.info("job %s waits for another one with the same bytes", claim.job.id)
@@ -182,32 +167,72 @@ class Worker:
             # A result is kept under the bytes that it was made from, never under what they were said to be.
             raise Transient("The recording changed while it was fetched.")
 
+        transcript = await self._recognised(claim, beat, directory, known)
+        await self._keep(claim, beat, key, transcript)
+
+    async def _follow_up(self, claim: Claim, beat: Beat, directory: Path) -> None:
+        """Tell the speakers of a transcript that went out without them, and send it again."""
+        key = claim.job.recording.follows or ""
+        listeners = self._listeners_for(claim.job.recording.policy.method)
+        transcript = await self._store.transcript(key)
+        if transcript is None or not any(listener.diarizer for listener in listeners):
+            raise _Pointless
+        if transcript.unlabelled:
+            if await self._fetched(claim, beat, directory / "source") != transcript.content_key:
+                raise _Pointless
+            labelled = await self._recognised(claim, beat, directory, transcript.content_key, transcript)
+            await self._keep(claim, beat, key, labelled)
+        elif not await self._commit(claim, beat, key, b"", life=0):  # somebody else's follow-up did it
+            raise _Pointless
+
+    async def _recognised(
+        self,
+        claim: Claim,
+        beat: Beat,
+        directory: Path,
+        known: str,
+        unlabelled: Transcript | None = None,
+    ) -> Transcript:
+        recording = claim.job.recording
+
         async def decoded(audio: Audio) -> None:
             if self._lane != LONG and audio.seconds >= self._settings.long_seconds:
                 raise _MovedLane
 
         started = time.monotonic()
-        transcript = await transcribe_file(
-            source,
+        transcript, audio = await transcribe_file(
+            directory / "source",
             name=recording.name,
             content_key=known,
             policy=recording.policy,
             listeners=self._listeners_for(recording.policy.method),
             settings=self._settings,
+            studio=self._studio,
             work=directory,
             progress=beat.progress,
             decoded=decoded,
             fell_back=self._metrics.fell_back,
+            unlabelled=unlabelled,
         )
         self._metrics.recognised(transcript.engine, transcript.seconds, time.monotonic() - started)
+        return await self._voices.label(transcript, audio, recording.policy.workspace)
+
+    async def _keep(self, claim: Claim, beat: Beat, key: str, transcript: Transcript) -> None:
         blob = await asyncio.to_thread(lambda: self._vault.seal(pack(transcript)))
         life = life_seconds(transcript, self._settings.retention_days)
-        await self._commit(claim, beat, key, blob, life=life)
+        async with self._voices.derived(claim.job.recording.policy.workspace, transcript, key):
+            await self._commit(claim, beat, key, blob, life=life)
         logger.info(
             "job %s: %.0f s of audio recognised by %s", claim.job.id, transcript.seconds, transcript.engine
         )
 
-    async def _fetched(self, claim: Claim, beat: _Beat, source: Path) -> str:
+    async def _drop(self, claim: Claim) -> None:
+        """End a follow-up: its sharer has the text and is told nothing."""
+        logger.info("job %s: the speakers are not added any more", claim.job.id)
+        _, tickets = await self._ledger.cancel(claim.job.id)
+        await self._queue.enqueue(tickets)
+
+    async def _fetched(self, claim: Claim, beat: Beat, source: Path) -> str:
         recording = claim.job.recording
         beat.progress(Stage.FETCHING, None)
         await self._doors.fetch(recording, claim.job.id, source)
@@ -219,7 +244,7 @@ class Worker:
         await self._store.audit("fetched", {"job": claim.job.id, "bytes": str(size)})
         return known
 
-    async def _commit(self, claim: Claim, beat: _Beat, key: str, blob: bytes, *, life: float) -> bool:
+    async def _commit(self, claim: Claim, beat: Beat, key: str, blob: bytes, *, life: float) -> bool:
         """Make the result true. False: it was to come from the cache and is gone."""
         beat.leaving = True
         for pause in (*_COMMIT_PAUSES, None):
@@ -234,7 +259,7 @@ class Worker:
                     raise
                 await asyncio.sleep(pause)
         if tickets == "void":
-            raise _TakenAway
+            raise TakenAway
         if tickets == "missing":
             beat.leaving = False
             return False
@@ -254,14 +279,17 @@ class Worker:
 
     # delivery
 
-    async def _deliver(self, claim: Claim, beat: _Beat) -> None:
+    async def _deliver(self, claim: Claim, beat: Beat) -> None:
         beat.progress(Stage.DELIVERING, None)
         adapter = self._doors.adapters[claim.job.recording.door]
         try:
             if claim.outcome == "failure":
                 receipt = await adapter.report_failure(claim.job, claim.message)
             else:
-                receipt = await adapter.deliver(await self._result(claim), claim.job)
+                transcript = await self._result(claim)
+                receipt = await adapter.deliver(transcript, claim.job)
+                if transcript.unlabelled and claim.job.recording.follows is None:
+                    await self._order_follow_up(claim.job.recording, claim.result or "")
         except Exception as error:  # noqa: BLE001  (what to do about it is for `decide`)
             beat.leaving = True
             await self._not_delivered(claim, error)
@@ -274,6 +302,13 @@ class Worker:
         if transcript is None:
             raise RuntimeError("a pinned result is gone from the store")
         return transcript
+
+    async def _order_follow_up(self, recording: Recording, result: str) -> None:
+        """Before the delivery is settled: a crash in between only orders it again, which is a no-op."""
+        later = replace(recording, key=f"{recording.key}#speakers", follows=result)
+        lane = LONG if is_long(recording, self._settings.long_seconds) else SHORT
+        _, ticket = await self._ledger.submit(later, lane, delay=_FOLLOW_DELAY)
+        await self._queue.enqueue([ticket])
 
     async def _delivered(self, claim: Claim, receipt: str) -> None:
         if not await self._ledger.settle(claim, receipt):
@@ -328,39 +363,3 @@ def _level(error: Exception) -> int:
     if isinstance(error, Rejected):
         return logging.INFO
     return logging.WARNING if isinstance(error, Transient) else logging.ERROR
-
-
-class _Beat:
-    """Tells the record that the work goes on, and how far it is."""
-
-    def __init__(self, ledger: Ledger, claim: Claim, metrics: Metrics) -> None:
-        self._ledger = ledger
-        self._claim = claim
-        self._metrics = metrics
-        self._measured = ExitStack()
-        self._stage = ""
-        self._fraction: float | None = None
-        self._news = asyncio.Event()
-        self.leaving = False
-        """The body is giving the claim back itself, so losing it is no news."""
-
-    def progress(self, stage: Stage, fraction: float | None) -> None:
-        if stage != self._stage:
-            self._news.set()
-            self._measured.close()
-            self._measured.enter_context(self._metrics.stage(stage))
-        self._stage, self._fraction = stage, fraction
-
-    async def send(self) -> bool:
-        return await self._ledger.beat(self._claim, self._stage, self._fraction)
-
-    def close(self) -> None:
-        """The last stage is over."""
-        self._measured.close()
-
-    async def wait(self, longest: float) -> None:
-        """Until the next stage begins, or `longest` seconds."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(longest):
-                await self._news.wait()
-        self._news.clear()

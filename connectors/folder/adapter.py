@@ -24,6 +24,7 @@ from core.ports import AdapterContext, Readiness, Submit, Welcome
 from core.registry import FORMATS, load
 from core.settings import load_settings
 from core.sightings import UNREAD, Entry, Sighting
+from core.voices import OWN_WORKSPACE
 
 logger = logging.getLogger(__name__)
 
@@ -279,6 +280,7 @@ def _policy(context: AdapterContext, settings: FolderSettings) -> Policy:
         max_speakers=high,
         formats=formats,
         tenant=f"folder@{context.node_id}",
+        workspace=OWN_WORKSPACE,
     )
 
 

@@ -10,25 +10,32 @@ import shutil
 import sys
 import time
 from collections import Counter, deque
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from core.accounts import MemoryAccounts, RedisAccounts
+from core.app import open_any_state
 from core.child import ChildDied, ChildFailed
 from core.commands import exits
 from core.commands.display import Bars, Lines
 from core.commands.sources import Source, bases, occupied, shown, write
 from core.commands.wording import draft_notice
 from core.errors import ErniError, Rejected
+from core.hearing import Listener
 from core.methods import create_engines, prepare
 from core.model import Policy, Recording, Stage, Transcript
-from core.pipeline import Listener, content_key_of, transcribe_file
+from core.pipeline import content_key_of, transcribe_file
+from core.ports import Accounts
 from core.registry import FORMATS, load, require
 from core.render.times import duration
 from core.settings import Settings
+from core.studio import Studio
+from core.voices import IDENTIFYING, Voices
 
 logger = logging.getLogger(__name__)
 
@@ -64,9 +71,13 @@ class Call:
                 return exits.NO_METHOD
             if choice.draft:
                 display.say(draft_notice(choice))
-            batch = _Batch(self, sources, listeners, display)
             failed = 0
-            async with asyncio.TaskGroup() as tasks:
+            async with (
+                shared(self.settings, listeners) as (accounts, voices),
+                Studio(self.settings, accounts) as studio,
+                asyncio.TaskGroup() as tasks,
+            ):
+                batch = _Batch(self, sources, listeners, studio=studio, voices=voices, display=display)
                 for key in range(len(sources)):
                     display.progress(str(key), sources[key].name, Stage.QUEUED, None)
                 running = deque(tasks.create_task(batch.one(index)) for index in range(len(sources)))
@@ -88,8 +99,17 @@ class _Batch:
     """The recordings of one call. Those with the same content are recognised once."""
 
     def __init__(
-        self, call: Call, sources: Sequence[Source], listeners: Sequence[Listener], display: Bars | Lines
+        self,
+        call: Call,
+        sources: Sequence[Source],
+        listeners: Sequence[Listener],
+        *,
+        studio: Studio,
+        voices: Voices | None,
+        display: Bars | Lines,
     ) -> None:
+        self._studio = studio
+        self._voices = voices
         self._call = call
         self._sources = sources
         self._listeners = listeners
@@ -169,16 +189,20 @@ class _Batch:
         directory = self._call.work / key
         directory.mkdir(mode=0o700)
         try:
-            return await transcribe_file(
+            transcript, audio = await transcribe_file(
                 source.path,
                 name=source.name,
                 content_key=content,
                 policy=self._call.policy,
                 listeners=self._listeners,
                 settings=self._call.settings,
+                studio=self._studio,
                 work=directory,
                 progress=partial(self._display.progress, key, source.name),
             )
+            if self._voices is None:
+                return transcript
+            return await self._voices.label(transcript, audio, self._call.policy.workspace)
         finally:
             await asyncio.to_thread(shutil.rmtree, directory, ignore_errors=True)
 
@@ -207,6 +231,26 @@ class _Batch:
         self._display.end(key, f"✗ {source.name}: {why}")
         line = {"name": source.name, "path": shown(source.path), "error": why}
         return _Done(printed=_json_line(line) if self._call.json_lines else b"", failure=why)
+
+
+@asynccontextmanager
+async def shared(
+    settings: Settings, listeners: Sequence[Listener]
+) -> AsyncIterator[tuple[Accounts, Voices | None]]:
+    """Limits and costs, and known voices: the store's where a vendor is paid or voices are wanted, so that
+    they hold together with the service's."""
+    paid = any(
+        half.capabilities.account
+        for listener in listeners
+        for half in (listener.transcriber, listener.diarizer)
+        if half is not None
+    )
+    if not paid and not settings.voices:
+        yield MemoryAccounts(settings), None
+        return
+    async with open_any_state(settings) as state:
+        accounts = RedisAccounts(state.redis, settings)
+        yield accounts, Voices(state.store, settings, accounts=accounts, price=IDENTIFYING)
 
 
 def _json_line(document: dict[str, Any]) -> bytes:

@@ -9,7 +9,7 @@ import platform
 import shutil
 import stat
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import asdict
 from importlib.metadata import version
 from typing import Annotated, Any
@@ -23,15 +23,17 @@ from core.commands import exits
 from core.commands.findings import ANSWER_SECONDS, Finding, Level, open_store
 from core.commands.models import megabytes
 from core.errors import ErniError
-from core.methods import choose, create_engines
+from core.methods import Choice, choose, create_engines
 from core.models import catalogue, installed, models_dir, problems
 from core.ports import AdapterContext, Readiness, Store
 from core.registry import ADAPTERS, METHODS, load, require
 from core.settings import Settings, load_settings
 from core.telemetry import configure_logging
 from core.vault import Vault
+from core.voiceprints import refusal
 
 _SPARE_BYTES = 2**30
+_FREE = frozenset({"local", "draft"})
 
 
 def doctor(
@@ -72,9 +74,11 @@ async def examine(settings: Settings) -> tuple[bool, list[Finding]]:
         for engine in engines.values():
             await engine.close()
     choice = choose(settings.methods, readiness, drafts)
-    findings += [_engine(name, found) for name, found in readiness.items()]
+    findings += [_engine(name, found) for name, found in readiness.items() if not found.absent]
+    findings += list(_accounts(readiness))
     findings += list(_weights(settings))
     findings.append(_methods(choice.methods, draft=choice.draft, asked=bool(settings.methods)))
+    findings += list(_money(settings, choice))
     async with open_store(settings) as (store, about_store):
         findings += about_store
         findings += [finding async for finding in _doors(settings, store)]
@@ -123,6 +127,40 @@ def _engine(name: str, found: Readiness) -> Finding:
         level=Level.OK if found.usable else Level.NOTE,
         state=("usable" if found.usable else "can't run") + (f": {found.reason}" if found.reason else ""),
         remedy=found.remedy,
+    )
+
+
+def _accounts(readiness: Mapping[str, Readiness]) -> Iterator[Finding]:
+    """What could run with an account, in one line: nobody promised any of it."""
+    absent = {name: found for name, found in readiness.items() if found.absent}
+    if absent:
+        yield Finding(
+            area="accounts",
+            level=Level.NOTE,
+            state=f"not set up: {', '.join(absent)}",
+            remedy="If you have an account: "
+            + " ".join(dict.fromkeys(found.remedy for found in absent.values() if found.remedy)),
+        )
+
+
+def _money(settings: Settings, choice: Choice) -> Iterator[Finding]:
+    """What may be spent, where anything may."""
+    paid = [name for name in choice.methods if name not in _FREE]
+    if not paid:
+        return
+    limits = [
+        f"{amount:g} US dollars a month {whose}"
+        for amount, whose in (
+            (settings.monthly_budget, "in all"),
+            (settings.tenant_monthly_budget, "for each workspace"),
+        )
+        if amount is not None
+    ]
+    yield Finding(
+        area="budget",
+        level=Level.OK if limits else Level.NOTE,
+        state=" and ".join(limits) or f"no limit on what {', '.join(paid)} may cost",
+        remedy="" if limits else "Set ERNI_MONTHLY_BUDGET; `erni-audio costs` shows what was spent.",
     )
 
 
@@ -202,6 +240,8 @@ def _keeping(settings: Settings) -> Iterator[Finding]:
         state="on" if encrypted else "off: transcripts and audio lie readable in the data directory (0700)",
         remedy="" if encrypted else "Set ERNI_ENCRYPTION_KEY to what `erni-audio doctor --new-key` prints.",
     )
+    if settings.voices and (why := refusal(settings)):
+        yield Finding(area="voices", level=Level.BAD, state="wanted, but off", remedy=why)
     days = settings.retention_days
     yield Finding(
         area="retention",

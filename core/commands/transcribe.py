@@ -19,6 +19,7 @@ from core.registry import FORMATS, METHODS
 from core.render.languages import language_name
 from core.settings import Settings, load_settings
 from core.telemetry import configure_logging
+from core.voices import OWN_WORKSPACE
 from core.workspace import workspace
 
 _SPEAKERS = re.compile(r"(\d{1,3})(?:-(\d{1,3}))?")
@@ -154,6 +155,7 @@ def transcribe(
         max_speakers=high,
         formats=wanted,
         tenant="terminal",
+        workspace=OWN_WORKSPACE,
     )
     with make_display() as display, workspace(settings) as work:
         configure_logging(settings, stream=log_stream(display))

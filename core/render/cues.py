@@ -14,7 +14,7 @@ from typing import Final
 
 from core.model import Transcript
 from core.render.layout import in_order
-from core.render.safe import shown
+from core.render.safe import shown, shown_names
 from core.render.words import Piece, cells, ends_clause, ends_sentence, join_pieces, pieces, wrap
 
 LINE: Final = 42
@@ -56,8 +56,9 @@ class Cue:
 def cut(transcript: Transcript) -> list[Cue]:
     """The cues by start time, each with one voice; only those of different speakers overlap."""
     spoken: dict[str, list[Cue]] = {}
+    names = shown_names(transcript.names, transcript.suggestions)
     for utterance in in_order(transcript.utterances):
-        name = shown(utterance.speaker, transcript.names)
+        name = shown(utterance.speaker, names)
         parts = pieces(utterance.words, limit=LINE)
         for group in _groups(parts, reserved=cells(shorten(name)) + 2):
             cue = Cue(

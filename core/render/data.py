@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from core.model import Recording, Transcript, Utterance, Word
 from core.render import times
 from core.render.layout import in_order, shares
-from core.render.safe import clean, encodable, shown, visible
+from core.render.safe import clean, encodable, shown, shown_names, visible
 from core.render.words import join_words
 
 SCHEMA: Final = "urn:erni-audio:transcript:1"
@@ -89,6 +89,11 @@ def parse_json(data: bytes) -> Transcript:
             for entry in document.speakers
             if entry.speaker is not None and entry.name is not None
         },
+        suggestions={
+            entry.speaker: entry.suggestion
+            for entry in document.speakers
+            if entry.speaker is not None and entry.suggestion is not None
+        },
     )
 
 
@@ -100,12 +105,13 @@ def render_csv(transcript: Transcript, recording: Recording) -> bytes:  # noqa: 
     """
     buffer = io.StringIO(newline="")
     rows = csv.writer(buffer, lineterminator="\r\n")
+    names = shown_names(transcript.names, transcript.suggestions)
     rows.writerow(["time", "start_seconds", "end_seconds", "speaker", "text", "overlap", "draft"])
     for said in in_order(transcript.utterances):
         start, end = _span(said)
         text = join_words(said.words)
         if visible(text):
-            speaker = _cell(shown(said.speaker, transcript.names))
+            speaker = _cell(shown(said.speaker, names))
             flags = (_flag(said.overlap), _flag(transcript.draft))
             rows.writerow([times.clock(start), f"{start:.3f}", f"{end:.3f}", speaker, _cell(text), *flags])
     return b"\xef\xbb\xbf" + buffer.getvalue().encode()
@@ -113,7 +119,8 @@ def render_csv(transcript: Transcript, recording: Recording) -> bytes:  # noqa: 
 
 def render_seglst(transcript: Transcript, recording: Recording) -> bytes:
     """Segments as the CHiME challenges and meeteval read them. The session is the file name without its
-    ending, so that it meets a reference of the same name."""
+    ending, so that it meets a reference of the same name; a speaker whose name is only a suggestion keeps the
+    label."""
     session = clean(PurePosixPath(recording.name).stem) or "recording"
     segments = []
     for said in in_order(transcript.utterances):
@@ -154,6 +161,7 @@ class _Utterance(_Model):
 class _Speaker(_Model):
     speaker: str | None
     name: str | None
+    suggestion: str | None = None
 
 
 class _Document(_Model):
@@ -175,14 +183,18 @@ def _speakers(transcript: Transcript) -> Iterator[dict[str, Any]]:
     talked = {
         share.speaker: share for share in shares((said.speaker, said) for said in transcript.utterances)
     }
-    for label in [*talked, *(label for label in transcript.names if label not in talked)]:
+    known = dict.fromkeys([*transcript.names, *transcript.suggestions])
+    for label in [*talked, *(label for label in known if label not in talked)]:
         share = talked.get(label)
-        yield {
+        entry = {
             "speaker": label,
             "name": None if label is None else transcript.names.get(label),
             "seconds": share.seconds if share else 0.0,
             "share": share.fraction if share else 0.0,
         }
+        if label is not None and label in transcript.suggestions:
+            entry["suggestion"] = transcript.suggestions[label]
+        yield entry
 
 
 def _utterance(said: Utterance) -> str:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from core.model import Recording, Transcript, Utterance, Word
 from core.render import times
 from core.render.languages import language_names
-from core.render.safe import clean, shown, visible
+from core.render.safe import clean, shown, shown_names, visible
 from core.render.words import cells, ends_sentence, join_words
 
 DRAFT_NOTICE: Final = (
@@ -74,6 +74,7 @@ class Page:
 def lay_out(transcript: Transcript, recording: Recording) -> Page:
     """The page that txt, md and docx show."""
     languages = language_names(transcript.languages)
+    names = shown_names(transcript.names, transcript.suggestions)
     facts = [
         ("Date", times.date(recording.shared_at)),
         ("Length", times.duration(transcript.seconds)),
@@ -83,9 +84,9 @@ def lay_out(transcript: Transcript, recording: Recording) -> Page:
         title=title_of(recording),
         draft=transcript.draft,
         facts=tuple(facts),
-        shares=shares((shown(said.speaker, transcript.names), said) for said in transcript.utterances),
+        shares=shares((shown(said.speaker, names), said) for said in transcript.utterances),
         warnings=tuple(filter(visible, map(clean, transcript.warnings))),
-        sections=tuple(_sections(transcript)),
+        sections=tuple(_sections(transcript, names)),
     )
 
 
@@ -134,14 +135,14 @@ def _covered(spans: Iterable[tuple[int, int]]) -> int:
     return covered
 
 
-def _sections(transcript: Transcript) -> Iterator[Section]:
+def _sections(transcript: Transcript, names: Mapping[str, str]) -> Iterator[Section]:
     speaker: str | None = None
     said: list[tuple[Word, bool]] = []
     for utterance in in_order(transcript.utterances):
         words = [(word, utterance.overlap) for word in utterance.words if visible(clean(word.text))]
         if not words:
             continue
-        name = shown(utterance.speaker, transcript.names)
+        name = shown(utterance.speaker, names)
         if speaker is not None and name != speaker:
             yield Section(speaker=speaker, paragraphs=tuple(_paragraphs(said)))
             said = []

@@ -51,6 +51,17 @@ def shown(speaker: str | None, names: Mapping[str, str]) -> str:
     return UNKNOWN_SPEAKER
 
 
+def shown_names(names: Mapping[str, str], suggestions: Mapping[str, str]) -> dict[str, str]:
+    """What `shown` is to use for each label: names, and for a voice that may be somebody's the label with
+    "perhaps" and that name, so that it never reads as a claim."""
+    found = {
+        label: f"{shown(label, {})}, perhaps {clean(name)}"
+        for label, name in suggestions.items()
+        if visible(clean(name))
+    }
+    return found | {label: name for label, name in names.items() if visible(clean(name))}
+
+
 def has_rtl(text: str) -> bool:
     """Whether any of it runs from right to left."""
     return not text.isascii() and any(unicodedata.bidirectional(character) in _RTL for character in text)

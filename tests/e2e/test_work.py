@@ -15,20 +15,24 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from core import doors, jobs, retrying
+from core import worker as worker_module
+from core.accounts import RedisAccounts
 from core.app import open_state
 from core.doors import Doors
 from core.errors import AuthFailed, Rejected, Transient
+from core.hearing import Listener
 from core.intake import Intake
 from core.jobs import LONG, SHORT, Queue
-from core.ledger import JobView, Ledger
+from core.ledger import JobView, Ledger, job_id
 from core.model import Job, JobState, Policy, Recording, SpeakerTurn, Stage, Transcript, Word
-from core.pipeline import Listener
 from core.ports import Readiness, Submit
 from core.settings import Settings, load_settings
 from core.store import RedisStore
+from core.studio import Studio
 from core.tasks import end
 from core.telemetry import Metrics
 from core.testing import FakeEngine
+from core.voices import Voices
 from core.worker import Worker
 
 DOOR = "hand"
@@ -127,12 +131,17 @@ class House:
         return view
 
     @asynccontextmanager
-    async def working(self, *engines: FakeEngine, lane: str = SHORT, jobs: int = 2) -> AsyncIterator[None]:
-        """Workers of one lane, and the deliveries, while the body runs."""
+    async def working(
+        self,
+        *engines: FakeEngine,
+        lane: str = SHORT,
+        jobs: int = 2,
+        diarizer: FakeEngine | None = None,
+    ) -> AsyncIterator[None]:
+        """Workers of one lane, and the deliveries, while the body runs. `diarizer` tells the speakers instead
+        of the engines themselves."""
         listeners = tuple(
-            Listener(
-                method=engine.name, transcriber=engine.transcriber, diarizer=engine.diarizer, draft=False
-            )
+            Listener(method=engine.name, transcriber=engine, diarizer=diarizer or engine, draft=False)
             for engine in engines
         )
         hearing = self.worker(listeners=listeners, lane=lane)
@@ -173,6 +182,7 @@ async def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterato
         open_state(settings, own=True) as state,
         Queue(state.url, state.ledger, redelivery_seconds=5, drain_seconds=0.2, worker="w") as queue,
     ):
+        studio = Studio(settings, RedisAccounts(state.redis, settings))
 
         def worker(listeners: tuple[Listener, ...] = (), lane: str = "") -> Worker:
             return Worker(
@@ -183,6 +193,8 @@ async def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterato
                 vault=state.vault,
                 settings=settings,
                 metrics=metrics,
+                studio=studio,
+                voices=Voices(state.store, settings),
                 work=tmp_path,
                 listeners=listeners,
                 lane=lane,
@@ -197,6 +209,7 @@ async def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterato
             worker=worker,
             metrics=registry,
         )
+        await studio.close()
 
 
 def heard(engine: FakeEngine) -> int:
@@ -240,6 +253,41 @@ async def test_the_same_recording_twice_at_once_is_recognised_once(house: House)
     assert heard(engine) == 1, "later copies come from the cache"
     assert sorted(name for name, _ in house.hand.delivered) == ["a.wav", "b.wav", "c.wav"]
     assert house.metrics.get_sample_value("erni_cache_lookups_total", {"outcome": "hit"}) == 1
+
+
+async def labels(house: House) -> list[list[str | None]]:
+    return [[said.speaker for said in transcript.utterances] for _, transcript in house.hand.delivered]
+
+
+async def test_speakers_that_could_not_be_told_are_added_later_in_the_same_place(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker_module, "_FOLLOW_DELAY", 0.05)
+    ears = FakeEngine("ears", words=WORDS)
+    eyes = FakeEngine("eyes", turns=TURNS, failures=[Transient("down"), Transient("still down")])
+    async with house.working(ears, diarizer=eyes):
+        job = await house.share("a.wav", wav(0.5))
+        assert (await house.over(job)).state is JobState.DONE
+        await house.over(job_id("hand:a.wav#speakers"))
+        assert await labels(house) == [[None], ["Speaker 1", "Speaker 2"]]
+        assert heard(ears) == 1, "words are paid for once"
+        await house.over(await house.share("copy.wav", wav(0.5)))
+    assert await labels(house) == [[None], *[["Speaker 1", "Speaker 2"]] * 2], "the cache has the better one"
+
+
+async def test_speakers_that_are_never_told_end_in_silence(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker_module, "_FOLLOW_DELAY", 0.0)
+    monkeypatch.setattr(worker_module, "_FOLLOW_TRIES", 2)
+    eyes = FakeEngine("eyes", failures=[Transient("down")] * 9)
+    async with house.working(FakeEngine("ears", words=WORDS), diarizer=eyes):
+        await house.share("a.wav", wav(0.5))
+        view = await house.over(job_id("hand:a.wav#speakers"))
+    assert view.state is JobState.CANCELLED
+    assert await labels(house) == [[None]]
+    assert house.hand.failed == []
+    assert [what for what, _, _ in eyes.heard] == ["diarize"] * 3
 
 
 async def test_a_known_share_is_answered_once(house: House) -> None:

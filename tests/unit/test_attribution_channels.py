@@ -8,7 +8,7 @@ from dataclasses import replace
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.attribution import label_speakers, merge_channels
+from core.attribution import label_speakers, merge_channels, merge_speakers
 from core.model import Word
 
 
@@ -108,3 +108,44 @@ def test_nothing_is_said_only_on_a_channel_that_was_dropped(channels: list[list[
             if len([w for w in kept if w.text == word.text and w.start == word.start]) == 0:
                 assert any(abs(other.start - word.start) <= 0.5 for other in kept)
     assert sum(texts.values()) <= sum(map(len, channels))
+
+
+def test_speakers_of_one_engine_who_talk_at_once_are_not_shredded() -> None:
+    five = [
+        Word(start=n * 0.3, end=n * 0.3 + 0.29, text=text, speaker="M")
+        for n, text in enumerate(["Lease", "for", "five", "years."])
+    ]
+    okay = Word(start=0.7, end=1.0, text="Okay.", speaker="A")
+    after = Word(start=2, end=2.4, text="Why?", speaker=None)
+    mixed = sorted([*five, okay, after], key=lambda word: word.start)
+    found = merge_speakers(mixed)
+    assert [(said.speaker, said.text) for said in found] == [
+        ("M", "Lease for five years."),
+        ("A", "Okay."),
+        (None, "Why?"),
+    ]
+    assert found[0].overlap
+    assert merge_speakers([]) == ()
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.floats(0, 100),
+            st.floats(0.05, 2),
+            st.sampled_from(["A", "B", None]),
+            st.sampled_from(["a", "b.", "c"]),
+        ),
+        max_size=60,
+    )
+)
+def test_every_word_of_every_speaker_is_kept_in_order(
+    said: list[tuple[float, float, str | None, str]],
+) -> None:
+    words = sorted(
+        (Word(start=s, end=s + n, text=text, speaker=who) for s, n, who, text in said),
+        key=lambda word: word.start,
+    )
+    merged = [word for utterance in merge_speakers(words) for word in utterance.words]
+    for who in ("A", "B", None):
+        assert [w.text for w in merged if w.speaker == who] == [w.text for w in words if w.speaker == who]

@@ -49,7 +49,7 @@ class Everybody:
         texts = [{**turn, "text": w.text} for turn, w in zip(turns, words, strict=True)]
         self.openai.say = lambda _data, _form: Said(
             phrases=[
-                Phrase(start=w.start, end=w.end, text=w.text, speaker="AB"[int(w.speaker or 1) - 1])
+                Phrase(start=w.start, end=w.end, text=w.text, speaker="ABCDEFGH"[int(w.speaker or 1) - 1])
                 for w in words
             ]
         )

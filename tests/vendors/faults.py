@@ -34,6 +34,10 @@ class Faults:
         """Answer the next requests to `route`, such as "GET /v1/jobs/{job}", with these, one each."""
         self._waiting[route] += faults
 
+    def forgive(self) -> None:
+        """No more faults to come."""
+        self._waiting.clear()
+
     @web.middleware
     async def middleware(
         self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]

@@ -1,0 +1,346 @@
+"""One recording of any length through an engine that takes only so much at once.
+
+Cut in pauses, encoded, sent in parallel under the account's limits, each piece retried without the others,
+joined without doubled or lost words, and with speaker labels that mean the same person in every piece.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Generic, Self, TypeVar
+
+from core.cutting import Pause, Piece, plan, windows
+from core.detecting import Spans
+from core.errors import AuthFailed, Misconfigured, Rejected, Transient
+from core.joining import join, shifted
+from core.model import Audio, Diarization, Hints, Recognition, SpeakerTurn, Word
+from core.ports import Accounts, Capabilities, Diarizer, Report, Transcriber
+from core.render.times import clock
+from core.turnwise import LONGEST, Slice, divided, slices, words_of
+from core.uploads import Encoder, longest_request
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+_TRIES = 4
+_FIRST_PAUSE = 1.0  # seconds before a piece's second try
+_LONGEST_PAUSE = 60.0
+_LEAST_DEADLINE, _LOCAL_DEADLINE = 180.0, 1800.0  # seconds for a request, however short its audio
+_PER_SECOND, _LOCAL_PER_SECOND = 1.5, 30.0  # more for each second of audio: vendors take 0.05 to 0.15
+_FINAL = (AuthFailed, Misconfigured)
+
+Link = Callable[[Audio, Sequence[tuple[int, Spans]], Hints], Awaitable[Sequence[int] | None]]
+"""Takes the voices of all pieces as (piece, where it speaks); a person's number for each, None if that can't
+be told."""
+
+
+def deadline(seconds: float, *, vendor: bool) -> float:
+    """How long a request with `seconds` of audio may take before it counts as failed, seconds."""
+    if vendor:
+        return _LEAST_DEADLINE + _PER_SECOND * seconds
+    return _LOCAL_DEADLINE + _LOCAL_PER_SECOND * seconds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Errand(Generic[T]):
+    """What is asked of whom: `engine` names it for its account, `can` says how it wants to be asked."""
+
+    engine: str
+    can: Capabilities
+    audio: Audio
+    hints: Hints
+    ask: Callable[[Audio, Hints, Report], Awaitable[T]]
+    report: Report
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Longform:
+    """Sends one recording to engines. `work` is a directory for pieces, `tenant` who pays for it."""
+
+    accounts: Accounts
+    encoder: Encoder
+    link: Link
+    work: Path
+    tenant: str
+
+    async def transcribe(
+        self,
+        transcriber: Transcriber,
+        engine: str,
+        audio: Audio,
+        hints: Hints,
+        report: Report,
+        *,
+        turns: Diarization | None = None,
+        speech: Callable[[], Awaitable[Spans]] | None = None,
+    ) -> Recognition:
+        """The words of all of `audio`, by the engine named `engine`.
+
+        A transcriber without word times hears the speaker `turns` one by one, and what else of `speech` there
+        is. Raises as the engine does; a piece that fails for good while others succeed is a gap instead.
+        """
+        errand = _Errand(
+            engine=engine,
+            can=transcriber.capabilities,
+            audio=audio,
+            hints=hints,
+            ask=transcriber.transcribe,
+            report=report,
+        )
+        if errand.can.word_times:
+            return await self._whole(errand)
+        return await self._turnwise(errand, turns, await speech() if speech is not None else ())
+
+    async def diarize(
+        self, diarizer: Diarizer, engine: str, audio: Audio, hints: Hints, report: Report
+    ) -> Diarization:
+        """The turns of all of `audio`. Raises as the engine does."""
+        errand = _Errand(
+            engine=engine,
+            can=diarizer.capabilities,
+            audio=audio,
+            hints=hints,
+            ask=diarizer.diarize,
+            report=report,
+        )
+        pieces = await self._pieces(audio, errand.can)
+        found = await self._all(errand, pieces)
+        if failed := next((each for each in found if isinstance(each, Exception)), None):
+            raise failed  # speakers with a hole would be taken for silence
+        parts = [each for each in found if isinstance(each, Diarization)]
+        if len(parts) == 1:
+            return parts[0]
+        heard = [
+            [
+                SpeakerTurn(start=turn.start + piece.start, end=turn.end + piece.start, speaker=turn.speaker)
+                for turn in part.turns
+            ]
+            for piece, part in zip(pieces, parts, strict=True)
+        ]
+        names, warnings = await self._named(
+            audio, hints, [[(turn.speaker, (turn.start, turn.end)) for turn in turns] for turns in heard]
+        )
+        turns = [
+            SpeakerTurn(
+                start=max(turn.start, piece.keep_from),
+                end=min(turn.end, piece.keep_to),
+                speaker=names[number, turn.speaker],
+            )
+            for number, (piece, own) in enumerate(zip(pieces, heard, strict=True))
+            for turn in own
+            if min(turn.end, piece.keep_to) > max(turn.start, piece.keep_from)
+        ]
+        return Diarization(
+            turns=tuple(sorted(turns, key=lambda turn: turn.start)),
+            overlapping=any(part.overlapping for part in parts),
+            warnings=_each(warnings, *(part.warnings for part in parts)),
+        )
+
+    async def _whole(self, errand: _Errand[Recognition]) -> Recognition:
+        audio, can = errand.audio, errand.can
+        pieces = await self._pieces(audio, can)
+        found = await self._all(errand, pieces)
+        heard = [
+            (number, piece, each)
+            for number, (piece, each) in enumerate(zip(pieces, found, strict=True))
+            if isinstance(each, Recognition)
+        ]
+        _raise_if_hopeless(found)
+        if len(pieces) == 1:
+            return heard[0][2]
+        parts = [(number, piece, shifted(each.words, piece.start)) for number, piece, each in heard]
+        warnings: tuple[str, ...] = ()
+        if can.labels_speakers:
+            voices: list[list[tuple[str, tuple[float, float]]]] = [[] for _ in pieces]
+            for number, _, words in parts:
+                voices[number] = [(w.speaker, (w.start, w.end)) for w in words if w.speaker is not None]
+            names, warnings = await self._named(audio, errand.hints, voices)
+            parts = [
+                (number, piece, tuple(_renamed(word, number, names) for word in words))
+                for number, piece, words in parts
+            ]
+        gaps = [
+            (piece.keep_from, piece.keep_to)
+            for piece, each in zip(pieces, found, strict=True)
+            if isinstance(each, Exception)
+        ]
+        return Recognition(
+            words=join([(piece, words) for _, piece, words in parts]),
+            languages=_by_words([each for _, _, each in heard]),
+            gaps=tuple(gaps),
+            warnings=_each(warnings, *(each.warnings for _, _, each in heard), _gap_warnings(gaps)),
+        )
+
+    async def _turnwise(
+        self, errand: _Errand[Recognition], turns: Diarization | None, speech: Spans
+    ) -> Recognition:
+        audio = errand.audio
+        parts = slices(turns.turns if turns else (), speech, audio.seconds)
+        long = [(part.start, part.end) for part in parts if part.end - part.start > LONGEST]
+        pauses = [Pause(at=at, length=n) for at, n in await self.encoder.pauses(audio, long)] if long else []
+        parts = tuple(piece for part in parts for piece in divided(part, pauses))
+        pieces = [
+            Piece(start=part.start, end=part.end, keep_from=part.start, keep_to=part.end) for part in parts
+        ]
+
+        if not pieces:
+            return Recognition(words=())
+        found = await self._all(errand, pieces)
+        _raise_if_hopeless(found)
+        heard = [each for each in found if isinstance(each, Recognition)]
+        gaps = [(p.start, p.end) for p, each in zip(parts, found, strict=True) if isinstance(each, Exception)]
+        return Recognition(
+            words=tuple(
+                word
+                for part, each in zip(parts, found, strict=True)
+                if isinstance(each, Recognition)
+                for word in _words(each, part)
+            ),
+            languages=_by_words(heard),
+            gaps=tuple(gaps),
+            warnings=_each(*(each.warnings for each in heard), _gap_warnings(gaps)),
+        )
+
+    async def _pieces(self, audio: Audio, can: Capabilities) -> tuple[Piece, ...]:
+        longest = longest_request(can.upload, can.max_seconds, can.max_bytes)
+        places = windows(audio.seconds, longest)
+        if not places:
+            return (Piece(start=0.0, end=audio.seconds, keep_from=0.0, keep_to=audio.seconds),)
+        found = await self.encoder.pauses(audio, [(place.earliest, place.latest) for place in places])
+        return plan(audio.seconds, longest, [Pause(at=at, length=length) for at, length in found])
+
+    async def _all(self, errand: _Errand[T], pieces: Sequence[Piece]) -> list[T | Exception]:
+        """Every piece's answer, or what it failed with for good. Raises at once what concerns them all."""
+        total = sum(piece.seconds for piece in pieces) or 1.0
+        done = [0.0] * len(pieces)
+
+        def partly(number: int) -> Report:
+            def one(fraction: float) -> None:
+                done[number] = max(done[number], min(1.0, fraction) * pieces[number].seconds)
+                errand.report(min(1.0, sum(done) / total))
+
+            return one
+
+        async def settled(number: int, paid: _Paid) -> T | Exception:
+            try:
+                answer = await self._tried(errand, pieces[number], partly(number))
+            except _FINAL:
+                raise
+            except Rejected as error:
+                if len(pieces) == 1:
+                    raise
+                return error
+            except (Transient, TimeoutError) as error:
+                return error
+            paid.spent += pieces[number].seconds
+            return answer
+
+        try:
+            async with (
+                _Paid(self.accounts, self.tenant, errand.engine, errand.can.price, total) as paid,
+                asyncio.TaskGroup() as group,
+            ):
+                tasks = [group.create_task(settled(number, paid)) for number in range(len(pieces))]
+        except ExceptionGroup as errors:
+            raise errors.exceptions[0] from None
+        return [task.result() for task in tasks]
+
+    async def _tried(self, errand: _Errand[T], piece: Piece, report: Report) -> T:
+        can, audio = errand.can, errand.audio
+        if not can.upload and not can.account:
+            async with asyncio.timeout(deadline(audio.seconds, vendor=False)):
+                return await errand.ask(audio, errand.hints, report)
+        async with self.encoder.piece(audio, piece.start, piece.end, can.upload or "wav", self.work) as part:
+            for attempt in range(_TRIES):
+                try:
+                    async with self.accounts.permit(
+                        can.account, concurrency=can.concurrency, per_minute=can.per_minute
+                    ):
+                        async with asyncio.timeout(deadline(part.seconds, vendor=True)):
+                            return await errand.ask(part, errand.hints, report)
+                except Transient as error:
+                    # A longer wait is for whoever plans the recording's next try, or for another engine.
+                    wait = max(error.retry_after or 0.0, _FIRST_PAUSE * 2**attempt)
+                    if attempt == _TRIES - 1 or wait > _LONGEST_PAUSE:
+                        raise
+                    if error.retry_after:
+                        await self.accounts.pause(can.account, error.retry_after)
+                    logger.info("a piece is sent again in %.0f s: %s", wait, error)
+                    await asyncio.sleep(wait * (0.75 + 0.5 * random.random()))  # noqa: S311
+        raise AssertionError("unreachable")
+
+    async def _named(
+        self, audio: Audio, hints: Hints, pieces: Sequence[Sequence[tuple[str, tuple[float, float]]]]
+    ) -> tuple[dict[tuple[int, str], str], tuple[str, ...]]:
+        """One name per person for each piece's labels."""
+        spans: dict[tuple[int, str], list[tuple[float, float]]] = {}
+        for number, own in enumerate(pieces):
+            for label, span in own:
+                spans.setdefault((number, label), []).append(span)
+        people = await self.link(audio, [(number, found) for (number, _), found in spans.items()], hints)
+        if people is None:
+            names = {(number, label): f"{number + 1}-{label}" for number, label in spans}
+            return names, ("The speakers of different parts of this recording could not be matched.",)
+        return {key: f"P{person}" for key, person in zip(spans, people, strict=True)}, ()
+
+
+class _Paid:
+    """Sets money aside before a recording is sent, and books what was sent."""
+
+    def __init__(self, accounts: Accounts, tenant: str, engine: str, price: str, seconds: float) -> None:
+        self._accounts = accounts
+        self._order = tenant, engine, price, seconds
+        self._receipt = ""
+        self.spent = 0.0
+
+    async def __aenter__(self) -> Self:
+        if self._order[2]:
+            self._receipt = await self._accounts.reserve(*self._order)
+        return self
+
+    async def __aexit__(self, *_error: object) -> None:
+        if self._receipt:
+            await asyncio.shield(self._accounts.settle(self._receipt, self.spent))
+
+
+def _raise_if_hopeless(found: Sequence[object]) -> None:
+    """Where most pieces failed it is the engine that failed, and another one should try."""
+    failed = [each for each in found if isinstance(each, Exception)]
+    if 2 * len(failed) > len(found):
+        raise failed[0]
+
+
+def _words(heard: Recognition, part: Slice) -> tuple[Word, ...]:
+    return words_of(heard.text or " ".join(word.text for word in heard.words), part)
+
+
+def _renamed(word: Word, number: int, names: dict[tuple[int, str], str]) -> Word:
+    return word if word.speaker is None else replace(word, speaker=names[number, word.speaker])
+
+
+def _by_words(heard: Sequence[Recognition]) -> tuple[str, ...]:
+    """The languages of all parts, the one with the most text first."""
+    weights: dict[str, int] = {}
+    for each in heard:
+        for language in each.languages[:1]:
+            weights[language] = weights.get(language, 0) + len(each.words) + len(each.text.split())
+        for language in each.languages[1:]:
+            weights.setdefault(language, 0)
+    return tuple(sorted(weights, key=lambda language: -weights[language]))
+
+
+def _gap_warnings(gaps: Spans) -> tuple[str, ...]:
+    return tuple(
+        f"From {clock(start)} to {clock(end)} nothing could be recognised: that part is missing here."
+        for start, end in gaps
+    )
+
+
+def _each(*groups: Sequence[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(warning for group in groups for warning in group))

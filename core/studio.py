@@ -1,0 +1,79 @@
+"""What all recordings of a process share while they are recognised: accounts, speech detection, encoders."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Self
+
+from core.child import ChildFailed
+from core.detecting import Spans
+from core.errors import Transient
+from core.listening import SpeechDetector
+from core.longform import Longform
+from core.model import Audio, Hints
+from core.models import models_dir, place_of, problems
+from core.ports import Accounts
+from core.settings import Settings
+from core.uploads import Children, Encoder
+
+logger = logging.getLogger(__name__)
+
+
+class Studio:
+    """Its child processes are as many as there are processors, however many recordings are under way."""
+
+    def __init__(self, settings: Settings, accounts: Accounts) -> None:
+        processes = max(1, os.cpu_count() or 1)
+        self._settings = settings
+        self.accounts = accounts
+        self.detector = SpeechDetector(processes)
+        self.decoders = asyncio.Semaphore(processes)
+        """Taken while a recording is decoded: more decoders than processors would only take memory."""
+        self._encoder = Encoder(processes)
+        self._linkers = Children(1, {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"})
+
+    def longform(self, work: Path, tenant: str) -> Longform:
+        """For one recording, with `work` as its directory."""
+        return Longform(
+            accounts=self.accounts, encoder=self._encoder, link=self._link, work=work, tenant=tenant
+        )
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_error: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """End all child processes."""
+        await asyncio.gather(self.detector.close(), self._encoder.close(), self._linkers.close())
+
+    async def _link(
+        self, audio: Audio, voices: Sequence[tuple[int, Spans]], hints: Hints
+    ) -> Sequence[int] | None:
+        """Which voices of different pieces are one person; with the local weights if they are there."""
+        folder, name = models_dir(self._settings), self._settings.local_speakers
+        lacking = await asyncio.to_thread(problems, folder, name, "speakers")
+        weights = [] if lacking else [str(place_of(folder, name) / "embedding.onnx")]
+        for embedding in (*weights, None):  # None: without weights, which can do it too
+            try:
+                people: list[int] = await self._linkers.call(
+                    "core.engines.linked:people",
+                    {
+                        "path": os.fspath(audio.path),
+                        "voices": [[piece, [list(span) for span in spans]] for piece, spans in voices],
+                        "embedding": embedding,
+                        "threads": max(1, os.cpu_count() or 1),
+                        "least": hints.min_speakers,
+                        "most": hints.max_speakers,
+                    },
+                )
+            except (ChildFailed, Transient) as error:
+                logger.warning("speakers of different pieces can't be linked: %s", type(error).__name__)
+            else:
+                return people
+        return None

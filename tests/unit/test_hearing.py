@@ -1,0 +1,354 @@
+"""The chain of methods: what fails is replaced, what succeeded is kept, what is missing is said."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from core.accounts import MemoryAccounts
+from core.detecting import Spans
+from core.errors import AuthFailed, Misconfigured, Rejected, Transient
+from core.hearing import UNLABELLED, Listener, listen, tell_speakers
+from core.longform import Longform
+from core.model import Audio, Hints, Recognition, SpeakerTurn, Stage, Transcript, Word
+from core.ports import Capabilities, Report
+from core.settings import Settings, load_settings
+from core.testing import FakeEngine
+from core.uploads import Encoder
+from tests.tiny_models import voice, write_wav
+
+WORDS = [
+    Word(start=1, end=1.4, text="Shall"),
+    Word(start=1.5, end=1.8, text="we?"),
+    Word(start=4, end=4.3, text="Yes,"),
+    Word(start=4.4, end=4.8, text="today."),
+]
+TURNS = [SpeakerTurn(start=0.8, end=2.2, speaker="X"), SpeakerTurn(start=3.8, end=5, speaker="Y")]
+LABELLED = [
+    Word(start=word.start, end=word.end, text=word.text, speaker="ab"[word.start > 3]) for word in WORDS
+]
+PAID = Capabilities(word_times=True, account="vendor:1", concurrency=4, price="openai/whisper-1")
+JOINT = Capabilities(word_times=True, labels_speakers=True, account="vendor:2")
+TEXT = Capabilities(word_times=False, account="vendor:3", takes_vocabulary=False)
+OUTAGE = Transient("down", retry_after=3600)
+
+
+class Ears:
+    """A detector that was told where speech is."""
+
+    def __init__(self, *spans: tuple[float, float]) -> None:
+        self.spans = spans
+        self.asked = 0
+
+    async def find(self, _audio: Audio) -> Spans:
+        self.asked += 1
+        return self.spans
+
+    async def present(self, _path: Path) -> bool:
+        return bool(self.spans)
+
+
+class TextOnly(FakeEngine):
+    """Says the words within what it is sent, without times."""
+
+    async def transcribe(self, audio: Audio, hints: Hints, report: Report) -> Recognition:
+        await self._answer("transcribe", audio, hints, report)
+        start = int(audio.path.stem.split("-")[1]) / 1000
+        inside = [w.text for w in self.words if start <= w.start and w.end <= start + audio.seconds]
+        return Recognition(words=(), text=" ".join(inside), languages=("en",))
+
+
+@pytest.fixture(scope="module")
+def audio(tmp_path_factory: pytest.TempPathFactory) -> Audio:
+    path = tmp_path_factory.mktemp("audio") / "talk.wav"
+    return Audio(path=path, seconds=write_wav(path, [voice("dark", 6)]))
+
+
+@pytest.fixture
+async def longform(tmp_path: Path) -> AsyncIterator[Longform]:
+    encoder = Encoder(1)
+
+    async def link(_audio: Audio, _voices: object, _hints: Hints) -> None:
+        return None
+
+    accounts = MemoryAccounts(load_settings(Settings, _env_file=None))
+    yield Longform(accounts=accounts, encoder=encoder, link=link, work=tmp_path, tenant="t")
+    await encoder.close()
+
+
+def method(name: str, hears: FakeEngine, tells: FakeEngine | None) -> Listener:
+    return Listener(
+        method=name,
+        transcriber=hears,
+        diarizer=tells,
+        draft=False,
+        transcriber_engine=hears.name,
+        diarizer_engine=tells.name if tells else "",
+    )
+
+
+def engine(
+    name: str, *failures: Exception, can: Capabilities = PAID, words: Sequence[Word] = WORDS
+) -> FakeEngine:
+    kind = FakeEngine if can.word_times else TextOnly
+    return kind(name, words=words, turns=TURNS, failures=failures, capabilities=can)
+
+
+async def heard(
+    longform: Longform,
+    audio: Audio,
+    *listeners: Listener,
+    hints: Hints | None = None,
+    ears: Ears | None = None,
+) -> tuple[Transcript, list[tuple[str, str]]]:
+    fallbacks: list[tuple[str, str]] = []
+    transcript = await listen(
+        audio,
+        content_key="sha256:x",
+        hints=hints or Hints(),
+        listeners=listeners,
+        longform=longform,
+        detector=ears or Ears((0.9, 2), (3.9, 5)),
+        progress=lambda _stage, _fraction: None,
+        fell_back=lambda failed, took: fallbacks.append((failed, took)),
+    )
+    return transcript, fallbacks
+
+
+def said(transcript: Transcript) -> list[tuple[str | None, str]]:
+    return [(utterance.speaker, utterance.text) for utterance in transcript.utterances]
+
+
+BOTH = [("Speaker 1", "Shall we?"), ("Speaker 2", "Yes, today.")]
+NOBODY = [(None, "Shall we?"), (None, "Yes, today.")]
+
+
+async def test_words_and_turns_come_together(longform: Longform, audio: Audio) -> None:
+    transcript, fallbacks = await heard(longform, audio, method("standard", engine("ears"), engine("eyes")))
+    assert said(transcript) == BOTH
+    assert transcript.engine == "ears + eyes"
+    assert (transcript.warnings, transcript.unlabelled, fallbacks) == ((), False, [])
+
+
+async def test_turns_are_kept_when_another_transcriber_takes_over(longform: Longform, audio: Audio) -> None:
+    tells, other = engine("eyes"), engine("other")
+    transcript, fallbacks = await heard(
+        longform, audio, method("a", engine("ears", OUTAGE), tells), method("b", engine("second"), other)
+    )
+    assert said(transcript) == BOTH
+    assert transcript.engine == "second + eyes"
+    assert [what for what, _, _ in tells.heard] == ["diarize"]
+    assert other.heard == []
+    assert fallbacks == [("a", "b")]
+    assert "`a` failed, so `b` was used" in transcript.warnings[0]
+
+
+async def test_turns_that_were_told_go_before_labels(longform: Longform, audio: Audio) -> None:
+    one_voice = [Word(start=w.start, end=w.end, text=w.text, speaker="a") for w in WORDS]
+    joint = engine("joint", can=JOINT, words=one_voice)
+    transcript, _ = await heard(
+        longform, audio, method("a", engine("ears", OUTAGE), engine("eyes")), method("b", joint, None)
+    )
+    assert said(transcript) == BOTH
+
+
+async def test_words_are_kept_when_another_diarizer_takes_over(longform: Longform, audio: Audio) -> None:
+    hears, second = engine("ears"), engine("second")
+    transcript, fallbacks = await heard(
+        longform, audio, method("a", hears, engine("eyes", OUTAGE)), method("b", second, engine("other"))
+    )
+    assert said(transcript) == BOTH
+    assert transcript.engine == "ears + other"
+    assert second.heard == []
+    assert fallbacks == []
+    assert not transcript.unlabelled
+
+
+async def test_text_is_never_lost_because_nobody_tells_the_speakers(longform: Longform, audio: Audio) -> None:
+    transcript, _ = await heard(longform, audio, method("a", engine("ears"), engine("eyes", OUTAGE)))
+    assert said(transcript) == NOBODY
+    assert transcript.unlabelled
+    assert UNLABELLED in transcript.warnings
+
+
+async def test_speakers_are_added_later(longform: Longform, audio: Audio) -> None:
+    before, _ = await heard(longform, audio, method("a", engine("ears"), engine("eyes", OUTAGE)))
+    hears, tells = engine("ears"), engine("eyes")
+    after = await tell_speakers(
+        audio,
+        before,
+        hints=Hints(),
+        listeners=[method("a", hears, tells)],
+        longform=longform,
+        detector=Ears(),
+        progress=lambda _stage, _fraction: None,
+    )
+    assert said(after) == BOTH
+    assert hears.heard == []
+    assert (after.unlabelled, UNLABELLED in after.warnings) == (False, False)
+    assert after.engine == "ears + eyes"
+
+
+async def test_one_call_that_does_both_needs_no_diarizer(longform: Longform, audio: Audio) -> None:
+    transcript, _ = await heard(
+        longform, audio, method("j", engine("joint", can=JOINT, words=LABELLED), None)
+    )
+    assert said(transcript) == BOTH
+    assert transcript.engine == "joint"
+
+
+async def test_labels_that_are_missing_are_said_to_be(longform: Longform, audio: Audio) -> None:
+    transcript, _ = await heard(longform, audio, method("j", engine("joint", can=JOINT), None))
+    assert said(transcript) == NOBODY
+    assert transcript.unlabelled
+
+
+async def test_text_only_words_are_labelled_by_construction(longform: Longform, audio: Audio) -> None:
+    hears = engine("text", can=TEXT)
+    transcript, _ = await heard(longform, audio, method("t", hears, engine("eyes")))
+    assert said(transcript) == BOTH
+    assert len(hears.heard) == 2
+
+
+async def test_text_only_without_speakers_is_text_all_the_same(longform: Longform, audio: Audio) -> None:
+    transcript, _ = await heard(
+        longform, audio, method("t", engine("text", can=TEXT), engine("eyes", OUTAGE))
+    )
+    assert said(transcript) == NOBODY
+    assert transcript.unlabelled
+
+
+async def test_nothing_is_spent_on_silence(longform: Longform, audio: Audio) -> None:
+    hears, tells = engine("ears"), engine("eyes")
+    transcript, _ = await heard(longform, audio, method("a", hears, tells), ears=Ears())
+    assert transcript.utterances == ()
+    assert not transcript.unlabelled
+    assert hears.heard == tells.heard == []
+
+
+async def test_text_outside_speech_is_cut(longform: Longform, audio: Audio) -> None:
+    late = [
+        Word(start=2.6 + n / 4, end=2.8 + n / 4, text=text)
+        for n, text in enumerate(("Please", "do", "Subscribe!"))
+    ]
+    invented = [*WORDS[:2], *late, *WORDS[2:]]
+    transcript, _ = await heard(
+        longform,
+        audio,
+        method("a", engine("ears", words=invented), engine("eyes")),
+        ears=Ears((0.9, 2), (3.9, 5)),
+    )
+    assert "Subscribe!" not in " ".join(text for _, text in said(transcript))
+
+
+async def test_an_engine_that_keeps_failing_is_left_alone(longform: Longform, audio: Audio) -> None:
+    for _ in range(3):
+        with pytest.raises(Transient):
+            await heard(longform, audio, method("a", engine("ears", OUTAGE), engine("eyes")))
+    resting = engine("ears")
+    transcript, fallbacks = await heard(
+        longform, audio, method("a", resting, engine("eyes")), method("b", engine("second"), engine("other"))
+    )
+    assert resting.heard == []
+    assert fallbacks == [("a", "b")]
+    assert said(transcript) == BOTH
+
+
+async def test_if_none_works_the_best_ones_reason_counts(longform: Longform, audio: Audio) -> None:
+    with pytest.raises(AuthFailed):
+        await heard(
+            longform,
+            audio,
+            method("a", engine("ears", AuthFailed("key")), engine("eyes")),
+            method("b", engine("second", Rejected("no")), engine("other")),
+        )
+    with pytest.raises(Misconfigured):
+        await heard(longform, audio)
+
+
+async def test_what_was_asked_for_and_not_used_is_said(longform: Longform, audio: Audio) -> None:
+    hints = Hints(vocabulary=("Erni",), languages=("en",), min_speakers=2)
+    transcript, _ = await heard(
+        longform, audio, method("t", engine("text", can=TEXT), engine("eyes")), hints=hints
+    )
+    assert transcript.warnings == ("The vocabulary was not used: text takes none.",)
+
+
+async def test_channels_are_heard_one_by_one(longform: Longform, audio: Audio, tmp_path: Path) -> None:
+    second = tmp_path / "second.wav"
+    second.write_bytes(audio.path.read_bytes())
+    both = Audio(path=audio.path, seconds=audio.seconds, channels=(audio.path, second))
+    hears, tells = engine("ears", can=Capabilities(word_times=True)), engine("eyes")
+    transcript, _ = await heard(longform, both, method("a", hears, tells))
+    assert {speaker for speaker, _ in said(transcript)} == {"Speaker 1", "Speaker 2"}
+    assert [item.path for _, item, _ in hears.heard] == [audio.path, second]
+    assert tells.heard == []
+
+
+async def test_cancelling_ends_both_halves(longform: Longform, audio: Audio) -> None:
+    hears, tells = engine("ears"), engine("eyes")
+    hears.gate.clear()
+    tells.gate.clear()
+    task = asyncio.create_task(heard(longform, audio, method("a", hears, tells)))
+    while not (hears.heard and tells.heard):
+        await asyncio.sleep(0.01)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert [t for t in asyncio.all_tasks() if t is not asyncio.current_task()] == []
+
+
+async def test_progress_only_grows(longform: Longform, audio: Audio) -> None:
+    seen: list[float] = []
+
+    def progress(stage: Stage, fraction: float | None) -> None:
+        if stage is Stage.RECOGNISING and fraction is not None:
+            seen.append(fraction)
+
+    await listen(
+        audio,
+        content_key="c",
+        hints=Hints(),
+        listeners=[method("a", engine("ears"), engine("eyes"))],
+        longform=longform,
+        detector=Ears((0, 6)),
+        progress=progress,
+        fell_back=lambda _failed, _took: None,
+    )
+    assert seen == sorted(seen)
+
+
+class Deaf(Ears):
+    """A detector whose process dies."""
+
+    async def find(self, _audio: Audio) -> Spans:
+        raise Transient("gone")
+
+    async def present(self, _path: Path) -> bool:
+        raise Transient("gone")
+
+
+@pytest.mark.parametrize("can", [PAID, TEXT])
+async def test_without_a_detector_everything_is_heard(
+    longform: Longform, audio: Audio, can: Capabilities
+) -> None:
+    transcript, _ = await heard(
+        longform, audio, method("a", engine("ears", can=can), engine("eyes")), ears=Deaf()
+    )
+    assert said(transcript)[0] == BOTH[0]
+    assert sorted(" ".join(text for _, text in said(transcript)).split()) == sorted(w.text for w in WORDS)
+
+
+async def test_a_loop_in_text_without_times_is_cut(longform: Longform, audio: Audio) -> None:
+    loop = [Word(start=1 + n / 100, end=1.005 + n / 100, text="again") for n in range(60)]
+    transcript, _ = await heard(
+        longform,
+        audio,
+        method("a", engine("ears", can=TEXT, words=loop), engine("eyes")),
+        ears=Ears((0.9, 2)),
+    )
+    assert [text for _, text in said(transcript)] == ["again"]
+    assert "repeated itself" in transcript.warnings[0]

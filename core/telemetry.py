@@ -128,7 +128,7 @@ def configure_logging(settings: Settings, *others: BaseSettings, stream: TextIO 
     for package in OUR_PACKAGES:
         logging.getLogger(package).setLevel(level)
     for package in _QUOTING:
-        logging.getLogger(package).setLevel(logging.WARNING)
+        logging.getLogger(package).setLevel(max(level, logging.WARNING))
     logging.captureWarnings(capture=True)
     return redact
 

@@ -142,7 +142,7 @@ def test_a_recording_comes_from_a_pipe(tmp_path: Path) -> None:
         (["transcribe", "."], 2, ".: there are no recordings in this folder."),
         (["transcribe", "x", "-f", "pdf"], 2, "There are: txt, md, srt, vtt, json, csv, seglst, docx."),
         (["transcribe", "x", "-f", "txt,srt"], 2, "Write files with --out DIR."),
-        (["transcribe", "x", "--method", "magic"], 2, "There are: local, draft, quick."),
+        (["transcribe", "x", "--method", "magic"], 2, "There are: standard, pyannoteai,"),
         (["transcribe", "x", "--language", "klingon"], 2, "'klingon' is no language code."),
         (["transcribe", "x", "--speakers", "5-2"], 2, "a range such as 2-5"),
         (["transcribe"], 2, "Missing argument 'PATH...'. `erni-audio transcribe --help`"),

@@ -167,7 +167,7 @@ def test_arguments_that_do_not_fit_lose_neither_line_nor_secret(
 
 def test_levels_ours_and_theirs() -> None:
     def emit() -> None:
-        for name in ("core.test", "connectors.test", "httpx"):
+        for name in ("core.test", "connectors.test", "aiohttp", "httpx"):
             for level in (logging.DEBUG, logging.INFO, logging.WARNING):
                 logging.getLogger(name).log(level, "%s %s", name, logging.getLevelName(level))
 
@@ -175,10 +175,11 @@ def test_levels_ours_and_theirs() -> None:
         return re.findall(r": (\S+ [A-Z]+)$", logged(emit, **values), re.MULTILINE)
 
     ours = ["core.test INFO", "core.test WARNING", "connectors.test INFO", "connectors.test WARNING"]
-    assert heard() == [*ours, "httpx WARNING"]
+    assert heard() == [*ours, "aiohttp WARNING", "httpx WARNING"]
     assert "core.test DEBUG" in heard(log_level="DEBUG")
-    assert "httpx INFO" in heard(log_level="DEBUG")
-    assert "httpx DEBUG" not in heard(log_level="DEBUG")
+    assert "aiohttp INFO" in heard(log_level="DEBUG")
+    assert "aiohttp DEBUG" not in heard(log_level="DEBUG")
+    assert "httpx INFO" not in heard(log_level="DEBUG"), "it quotes addresses, with tokens in them"
     assert heard(log_level="ERROR") == []
 
 

@@ -17,7 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from core.accounts import Cost, RedisAccounts
-from core.app import open_state
+from core.app import open_any_state
 from core.commands import exits
 from core.engines.prices import PRICED_ON
 from core.render.safe import clean
@@ -84,8 +84,7 @@ def costs(
     """Show what recognition by vendors cost in a month, per engine and workspace, and what the budget has
     left. Computed from a table of list prices: the vendors' invoices count.
 
-    The service of this data directory must be running, or REDIS_URL be set. Exit codes: 0; 2, there is no
-    service.
+    Works while the service runs and while it does not. Exit codes: 0; 2, the store can't be had.
     """
     wanted = parse_month(month) if month is not None else None
     settings = exits.quiet_by_default(load_settings(Settings))
@@ -94,7 +93,7 @@ def costs(
 
 
 async def _costs(settings: Settings, month: str | None, *, as_json: bool) -> int:
-    async with open_state(settings, own=False) as state:
+    async with open_any_state(settings) as state:
         accounts = RedisAccounts(state.redis, settings)
         wanted = month or accounts.month()
         bill = Bill(

@@ -116,7 +116,10 @@ def welcome(settings: Settings, announcement: Announcement) -> tuple[str, str, s
     shares[1:] = [share[:1].lower() + share[1:] for share in shares[1:]]
     where = ", or ".join(shares) or "Nowhere yet: ERNI_ADAPTERS opens no front door"
     answers = "; ".join(dict.fromkeys(each.answer for each in invitations))
-    how = " or ".join(f"`{name}`" for name in announcement.choice.methods)
+    methods = announcement.choice.methods
+    how = " or ".join(f"`{name}`" for name in methods[:2])
+    if len(methods) > 2:
+        how = f"`{methods[0]}` (if that fails, by one of {len(methods) - 1} others)"
     what = (
         f"It is transcribed by {how}, speaker by speaker"
         if how

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import io
 import json
+import re
 import shutil
 import sys
+import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -14,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import av
+import httpx
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -22,6 +25,7 @@ from scipy.signal import correlate  # type: ignore[import-untyped]
 from core.model import Word
 from tests.e2e.test_cli_serve import settings
 from tests.e2e.test_cli_transcribe import REAL, ROOT, environment
+from tests.vendors import pyannoteai
 from tests.vendors.everybody import Everybody, serving
 from tests.vendors.faults import Fault
 from tests.vendors.openai_audio import Phrase, Said
@@ -242,3 +246,38 @@ async def test_a_budget_refuses_politely(tmp_path: Path, vendors: Everybody) -> 
         await until(note.exists)
     assert "budget" in note.read_text()
     assert vendors.one_call["elevenlabs"].calls == []
+
+
+async def test_a_webhook_wakes_the_worker_and_a_forged_one_nobody(
+    tmp_path: Path, vendors: Everybody, conversation: Conversation
+) -> None:
+    vendors.pyannoteai.states = ["running"]
+    environment = vendors.environment | {
+        "METHODS": "standard",
+        "ERNI_PUBLIC_URL": "https://erni.example",
+        "PYANNOTEAI_WEBHOOK_SECRET": pyannoteai.SECRET,
+    }
+    async with service(tmp_path, **environment), httpx.AsyncClient(trust_env=False) as outside:
+        await until(lambda: "Running at" in (tmp_path / "log").read_text())
+        address = re.search(r"http://127\.0\.0\.1:\d+", (tmp_path / "log").read_text())
+        assert address is not None
+        shutil.copy(MEETING, tmp_path / "inbox" / "talk.m4a")
+        await until(lambda: bool(vendors.pyannoteai.jobs))
+        (job,) = vendors.pyannoteai.jobs
+        assert job.body["webhook"] == "https://erni.example/webhooks/pyannoteai"
+        body = json.dumps({"jobId": job.id, "status": "succeeded"}).encode()
+        stamp = str(int(time.time()))
+
+        async def call(secret: str) -> int:
+            signed = pyannoteai.signature(body, stamp, secret=secret)
+            headers = {"X-Signature": signed, "X-Request-Timestamp": stamp}
+            answer = await outside.post(f"{address[0]}/webhooks/pyannoteai", content=body, headers=headers)
+            return answer.status_code
+
+        assert await call("somebody else's") == 401
+        assert await call(pyannoteai.SECRET) == 204
+        assert await call(pyannoteai.SECRET) == 204
+        answer = tmp_path / "inbox" / "talk.transcript.json"
+        await until(answer.exists)
+        assert labelled(answer) == conversation.labelled()
+        assert (await outside.post(f"{address[0]}/webhooks/replicate", content=body)).status_code == 404

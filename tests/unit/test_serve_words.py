@@ -46,6 +46,11 @@ def test_three_lines_say_where_what_and_how_to_stop() -> None:
     assert how.startswith("Running at http://127.0.0.1:8765 (/healthz, /readyz, /metrics).")
 
 
+def test_a_long_chain_is_not_read_out() -> None:
+    _, what, _ = welcome(load_settings(Settings), announced(methods=("standard", "deepgram", "local")))
+    assert what == "It is transcribed by `standard` (if that fails, by one of 2 others), speaker by speaker."
+
+
 def test_a_door_that_says_nothing_is_introduced_by_its_platform() -> None:
     where, _, how = welcome(load_settings(Settings, http_host="::1"), announced(Inviting(), Silent()))
     assert where == "Drop a recording into /home/ada/inbox, or share a recording in slack."

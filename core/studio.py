@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Self
 
 from core.child import ChildFailed
+from core.children import Children
 from core.detecting import Spans
 from core.errors import Transient
 from core.listening import SpeechDetector
@@ -18,7 +19,7 @@ from core.model import Audio, Hints
 from core.models import models_dir, place_of, problems
 from core.ports import Accounts
 from core.settings import Settings
-from core.uploads import Children, Encoder
+from core.uploads import Encoder
 
 logger = logging.getLogger(__name__)
 
@@ -34,7 +35,7 @@ class Studio:
         self.decoders = asyncio.Semaphore(processes)
         """Taken while a recording is decoded: more decoders than processors would only take memory."""
         self._encoder = Encoder(processes)
-        self._linkers = Children(1, {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"})
+        self._linkers = Children(1)
 
     def longform(self, work: Path, tenant: str) -> Longform:
         """For one recording, with `work` as its directory."""

@@ -9,10 +9,8 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-from core.child import Child, ChildDied
-from core.errors import Transient
+from core.children import Children
 from core.model import Audio
 
 
@@ -46,35 +44,11 @@ def longest_request(upload: str, max_seconds: float | None, max_bytes: int | Non
     return min(by_size, max_seconds or float("inf"))
 
 
-class Children:
-    """Up to `processes` child processes, started when needed, that share work of one kind."""
-
-    def __init__(self, processes: int, environment: Mapping[str, str] | None = None) -> None:
-        self._idle = [Child(environment=environment) for _ in range(processes)]
-        self._all = tuple(self._idle)
-        self._slots = asyncio.Semaphore(processes)
-
-    async def call(self, function: str, arguments: Mapping[str, Any]) -> Any:
-        """As `Child.call`, by whichever child is free. Raises Transient if it dies."""
-        async with self._slots:
-            child = self._idle.pop()
-            try:
-                return await child.call(function, arguments)
-            except ChildDied:
-                raise Transient("A process that prepared the audio ended unexpectedly.") from None
-            finally:
-                self._idle.append(child)
-
-    async def close(self) -> None:
-        """End them all. Safe to repeat; a later call starts them again."""
-        await asyncio.gather(*(child.close() for child in self._all))
-
-
 class Encoder:
     """Encodes pieces of decoded audio in child processes, and finds pauses to cut at."""
 
     def __init__(self, processes: int) -> None:
-        self._children = Children(processes, {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"})
+        self._children = Children(processes)
 
     @asynccontextmanager
     async def piece(

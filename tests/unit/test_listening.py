@@ -18,7 +18,7 @@ import pytest
 from core.child import ChildFailed
 from core.engines import speech, speech_presence
 from core.errors import Transient
-from core.listening import SpeechDetector, find_speech, speech_begins
+from core.listening import SpeechDetector
 from core.model import Audio
 from tests.tiny_models import RATE, silence, voice, write_wav
 
@@ -185,14 +185,6 @@ async def test_finds_every_line_of_the_sample(detector: SpeechDetector, meeting:
     assert list(found) == speech.find_speech(meeting.path)
 
 
-async def test_one_shot_calls_do_the_same(meeting: Audio, tmp_path: Path) -> None:
-    quiet = tmp_path / "quiet.wav"
-    seconds = write_wav(quiet, [silence(2)])
-    assert await speech_begins(meeting.path)
-    assert not await speech_begins(quiet)
-    assert await find_speech(Audio(path=quiet, seconds=seconds)) == ()
-
-
 async def test_processes_are_few_and_used_again(detector: SpeechDetector, tmp_path: Path) -> None:
     path = tmp_path / "quiet.wav"
     write_wav(path, [silence(1)])
@@ -208,9 +200,9 @@ async def test_processes_are_few_and_used_again(detector: SpeechDetector, tmp_pa
 
 def test_there_are_no_more_than_cores(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "cpu_count", lambda: 3)
-    assert len(SpeechDetector(50)._all) == 3
+    assert len(SpeechDetector(50)._children._all) == 3
     monkeypatch.setattr(os, "cpu_count", lambda: None)
-    assert len(SpeechDetector()._all) == 1
+    assert len(SpeechDetector()._children._all) == 1
 
 
 async def test_a_cancelled_search_leaves_its_place(meeting: Audio) -> None:
@@ -272,5 +264,5 @@ def test_without_the_network_doubt_counts_as_speech(tmp_path: Path, sound: str, 
 
 
 def _pids(detector: SpeechDetector) -> set[int]:
-    running = (child._process for child in detector._all)
+    running = (child._process for child in detector._children._all)
     return {process.pid for process in running if process is not None}

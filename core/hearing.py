@@ -19,7 +19,7 @@ from core.detecting import Detection, Detector, Spans
 from core.drift import drifts
 from core.errors import AuthFailed, Misconfigured, OverBudget, Rejected, Transient
 from core.invented import cut_invented
-from core.longform import Longform
+from core.longform import Incomplete, Longform
 from core.model import Audio, Diarization, Hints, Recognition, SpeakerTurn, Stage, Transcript, Utterance, Word
 from core.ports import Capabilities, Diarizer, Probing, Transcriber
 from core.render.times import clock
@@ -79,21 +79,28 @@ async def listen(
     chain = _Chain(audio, hints, longform, detector, progress)
     failed: list[str] = []
     failure: Exception | None = None
+    waiting: list[tuple[int, Recognition | None]] = [(number, None) for number in range(len(listeners))]
+    gapped: list[tuple[int, Recognition | None]] = []  # better than nothing, where no method gets it all
     try:
-        for number, listener in enumerate(listeners):
+        while waiting or gapped:
+            number, words = waiting.pop(0) if waiting else gapped.pop()
+            listener = listeners[number]
             try:
-                heard = await chain.hear(listener, listeners[number + 1 :])
+                heard = await chain.hear(listener, listeners[number + 1 :], words)
             except (Rejected, *ENGINE_TROUBLE) as error:
                 logger.warning("method %s failed: %s", listener.method, _said(error))
                 failed.append(listener.method)
                 # The best method's word counts: if it had a passing trouble, a lesser one's refusal is not
                 # final.
                 failure = failure or error
+                if isinstance(error, Incomplete) and not gapped and not audio.channels:
+                    gapped.append((number, error.found))
                 continue
-            for method in failed:
+            others = [method for method in failed if method != listener.method]
+            for method in others:
                 fell_back(method, listener.method)
             troubles = [
-                f"The method `{method}` failed, so `{listener.method}` was used." for method in failed
+                f"The method `{method}` failed, so `{listener.method}` was used." for method in others
             ]
             return Transcript(
                 content_key=content_key,
@@ -162,8 +169,11 @@ class _Chain:
         await end(*([self._telling[2]] if self._telling else []))
         await self._speech.close()
 
-    async def hear(self, listener: Listener, later: Sequence[Listener]) -> _Heard:
-        """The recording by one method, with what earlier ones found. Raises as its transcriber does."""
+    async def hear(
+        self, listener: Listener, later: Sequence[Listener], words: Recognition | None = None
+    ) -> _Heard:
+        """The recording by one method, with what earlier ones found; `words` if it heard them already. Raises
+        as its transcriber does."""
         self._progress(Stage.RECOGNISING, 0.0)
         transcriber = listener.transcriber
         if isinstance(transcriber, Probing):
@@ -177,12 +187,13 @@ class _Chain:
             self._start_telling(listener.diarizer_engine, listener.diarizer)
         turns, told_by = None, ""
         if can.word_times:
-            words = await self._words(listener)
-            if listener.diarizer is not None or self._telling is not None:
-                turns, told_by = await self._any_turns((listener, *later))
+            words = words or await self._words(listener)
+            # An earlier method's turns are paid for; a call that labels its words needs no other's.
+            others = (listener, *later) if listener.diarizer is not None or not can.labels_speakers else ()
+            turns, told_by = await self._any_turns(others)
         else:
             turns, told_by = await self._any_turns((listener, *later))
-            words = await self._words(listener, turns)
+            words = words or await self._words(listener, turns)
         self._progress(Stage.WRITING, None)
         words, warnings = await self._sound(words, can, trusted=not can.account)
         labelled = turns is None and can.labels_speakers and any(word.speaker for word in words.words)
@@ -229,15 +240,22 @@ class _Chain:
                 self._progress(Stage.RECOGNISING, sum(done) / len(done))
 
             audio = Audio(path=channels[index], seconds=self._audio.seconds)
-            speech = await self._detector.find(audio) if can.account else ()
-            turns = Diarization(turns=tuple(SpeakerTurn(start=s, end=e, speaker="one") for s, e in speech))
+            detection = Detection(self._detector, audio)
+            try:
+                if can.account and not await detection.anybody():
+                    return Recognition(words=())  # the caller who only listens
+                spans = await detection.spans() if can.account else ()
+                speech = await detection.spans_if_known() if can.account and can.word_times else None
+            finally:
+                await detection.close()
+            turns = Diarization(turns=tuple(SpeakerTurn(start=s, end=e, speaker="one") for s, e in spans))
             found = await self._guarded(
                 listener.transcriber_engine,
                 self._longform.transcribe(
                     listener.transcriber, listener.transcriber_engine, audio, self._hints, report, turns=turns
                 ),
             )
-            return _cut(found, speech, self._hints) if can.account else found
+            return await asyncio.to_thread(_cut, found, speech, self._hints)
 
         if can.account:
             heard = await _all_of([one(index) for index in range(len(channels))])
@@ -248,11 +266,19 @@ class _Chain:
             lambda: label_speakers(merge_channels([recognition.words for recognition in heard]))
         )
         gaps = dict.fromkeys(gap for each in heard for gap in each.gaps)
+        told = [
+            warning
+            for each in heard
+            for warning in await asyncio.to_thread(drifts, each.words, each.languages, self._hints.languages)
+        ]
+        unused = [] if listener.draft else _unused(self._hints, can, can, listener.transcriber.name)
         return _Heard(
             utterances=_in_order((*utterances, *map(_gap, gaps))),
             languages=tuple(dict.fromkeys(language for each in heard for language in each.languages)),
             engine=f"{listener.transcriber.name} per channel",
-            warnings=tuple(dict.fromkeys(warning for each in heard for warning in each.warnings)),
+            warnings=tuple(
+                dict.fromkeys((*(said for each in heard for said in each.warnings), *told, *unused))
+            ),
         )
 
     async def _words(self, listener: Listener, turns: Diarization | None = None) -> Recognition:

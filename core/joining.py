@@ -9,6 +9,9 @@ from difflib import SequenceMatcher
 from core.cutting import Piece
 from core.model import Word
 
+_SAME = 0.7
+"""Seconds between two hearings of one word; the same word farther away is another one."""
+
 
 def shifted(words: Sequence[Word], seconds: float) -> tuple[Word, ...]:
     """`words` that many seconds later."""
@@ -41,6 +44,7 @@ def _seam(left: list[Word], right: list[Word], start: float, end: float) -> tupl
     ours, theirs = left[first:], right[:last]
     match = SequenceMatcher(None, [_bare(w) for w in ours], [_bare(w) for w in theirs], autojunk=False)
     agreed = [(block.a + n, block.b + n) for block in match.get_matching_blocks() for n in range(block.size)]
+    agreed = [(a, b) for a, b in agreed if abs(_centre(ours[a]) - _centre(theirs[b])) <= _SAME]
     if agreed:
         # Near the middle neither piece has cut a word; of equals the earlier.
         a, b = min(agreed, key=lambda pair: abs(_centre(ours[pair[0]]) - middle))

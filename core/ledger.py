@@ -216,9 +216,11 @@ class Ledger:
             await self._run("settle", claim.job.id, claim.fence, receipt, self._record_life, int(delivered))
         )
 
-    async def cancel(self, job: str) -> tuple[bool, list[Ticket]]:
-        """Stop a job on a person's wish. False: it was over, or never was."""
-        done, tickets = await self._run("cancel", job, self._record_life)
+    async def cancel(self, job: str, claim: Claim | None = None) -> tuple[bool, list[Ticket]]:
+        """Stop a job on a person's wish, or on that of whoever holds the newest `claim`. False: it was over,
+        never was, or was taken away."""
+        fence = "" if claim is None else str(claim.fence)
+        done, tickets = await self._run("cancel", job, self._record_life, fence)
         return bool(done), [_ticket(row) for row in tickets]
 
     async def overdue(self, silence_seconds: float) -> AsyncIterator[Ticket]:

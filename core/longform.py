@@ -7,6 +7,7 @@ joined without doubled or lost words, and with speaker labels that mean the same
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 import random
 from collections.abc import Awaitable, Callable, Sequence
@@ -28,9 +29,9 @@ logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-_TRIES = 4
 _FIRST_PAUSE = 1.0  # seconds before a piece's second try
 _LONGEST_PAUSE = 60.0
+_LEAST_PATIENCE, _PATIENCE = 20.0, 0.05  # seconds a piece waits in all, or a share of the recording's length
 _LEAST_DEADLINE, _LOCAL_DEADLINE = 180.0, 1800.0  # seconds for a request, however short its audio
 _PER_SECOND, _LOCAL_PER_SECOND = 1.5, 30.0  # more for each second of audio: vendors take 0.05 to 0.15
 _FINAL = (AuthFailed, Misconfigured)
@@ -38,6 +39,17 @@ _FINAL = (AuthFailed, Misconfigured)
 Link = Callable[[Audio, Sequence[tuple[int, Spans]], Hints], Awaitable[Sequence[int] | None]]
 """Takes the voices of all pieces as (piece, where it speaks); a person's number for each, None if that can't
 be told."""
+
+
+class Incomplete(Transient):
+    """Some pieces failed, and trying again could help. `found` is the rest, with gaps."""
+
+    def __init__(self, found: Recognition, error: Exception) -> None:
+        super().__init__(
+            f"{len(found.gaps)} pieces could not be recognised ({type(error).__name__}).",
+            retry_after=getattr(error, "retry_after", None),
+        )
+        self.found = found
 
 
 def deadline(seconds: float, *, vendor: bool) -> float:
@@ -83,7 +95,8 @@ class Longform:
         """The words of all of `audio`, by the engine named `engine`.
 
         A transcriber without word times hears the speaker `turns` one by one, and what else of `speech` there
-        is. Raises as the engine does; a piece that fails for good while others succeed is a gap instead.
+        is. Raises as the engine does. A piece that is refused while others are heard is a gap; if some failed
+        for other reasons, raises Incomplete.
         """
         errand = _Errand(
             engine=engine,
@@ -154,27 +167,34 @@ class Longform:
         _raise_if_hopeless(found)
         if len(pieces) == 1:
             return heard[0][2]
-        parts = [(number, piece, shifted(each.words, piece.start)) for number, piece, each in heard]
+        named: dict[tuple[int, str], str] = {}
         warnings: tuple[str, ...] = ()
         if can.labels_speakers:
             voices: list[list[tuple[str, tuple[float, float]]]] = [[] for _ in pieces]
-            for number, _, words in parts:
-                voices[number] = [(w.speaker, (w.start, w.end)) for w in words if w.speaker is not None]
-            names, warnings = await self._named(audio, errand.hints, voices)
-            parts = [
-                (number, piece, tuple(_renamed(word, number, names) for word in words))
-                for number, piece, words in parts
-            ]
-        gaps = [
-            (piece.keep_from, piece.keep_to)
-            for piece, each in zip(pieces, found, strict=True)
-            if isinstance(each, Exception)
-        ]
-        return Recognition(
-            words=join([(piece, words) for _, piece, words in parts]),
-            languages=_by_words([each for _, _, each in heard]),
-            gaps=tuple(gaps),
-            warnings=_each(warnings, *(each.warnings for _, _, each in heard), _gap_warnings(gaps)),
+            for number, piece, each in heard:
+                voices[number] = [
+                    (word.speaker, (word.start + piece.start, word.end + piece.start))
+                    for word in each.words
+                    if word.speaker is not None
+                ]
+            named, warnings = await self._named(audio, errand.hints, voices)
+
+        def joined() -> tuple[Word, ...]:
+            return join(
+                [
+                    (piece, [_renamed(word, number, named) for word in shifted(each.words, piece.start)])
+                    for number, piece, each in heard
+                ]
+            )
+
+        return _with_gaps(
+            Recognition(
+                words=await asyncio.to_thread(joined),
+                languages=_by_words([each for _, _, each in heard]),
+                warnings=_each(warnings, *(each.warnings for _, _, each in heard)),
+            ),
+            [(piece.keep_from, piece.keep_to) for piece in pieces],
+            found,
         )
 
     async def _turnwise(
@@ -194,17 +214,19 @@ class Longform:
         found = await self._all(errand, pieces)
         _raise_if_hopeless(found)
         heard = [each for each in found if isinstance(each, Recognition)]
-        gaps = [(p.start, p.end) for p, each in zip(parts, found, strict=True) if isinstance(each, Exception)]
-        return Recognition(
-            words=tuple(
-                word
-                for part, each in zip(parts, found, strict=True)
-                if isinstance(each, Recognition)
-                for word in _words(each, part)
+        return _with_gaps(
+            Recognition(
+                words=tuple(
+                    word
+                    for part, each in zip(parts, found, strict=True)
+                    if isinstance(each, Recognition)
+                    for word in _words(each, part)
+                ),
+                languages=_by_words(heard),
+                warnings=_each(*(each.warnings for each in heard)),
             ),
-            languages=_by_words(heard),
-            gaps=tuple(gaps),
-            warnings=_each(*(each.warnings for each in heard), _gap_warnings(gaps)),
+            [(part.start, part.end) for part in parts],
+            found,
         )
 
     async def _pieces(self, audio: Audio, can: Capabilities) -> tuple[Piece, ...]:
@@ -236,7 +258,10 @@ class Longform:
                 if len(pieces) == 1:
                     raise
                 return error
-            except (Transient, TimeoutError) as error:
+            except Transient as error:
+                return error
+            except TimeoutError as error:
+                paid.spent += pieces[number].seconds  # the vendor may well have worked on it
                 return error
             paid.spent += pieces[number].seconds
             return answer
@@ -257,7 +282,8 @@ class Longform:
             async with asyncio.timeout(deadline(audio.seconds, vendor=False)):
                 return await errand.ask(audio, errand.hints, report)
         async with self.encoder.piece(audio, piece.start, piece.end, can.upload or "wav", self.work) as part:
-            for attempt in range(_TRIES):
+            patience = max(_LEAST_PATIENCE, _PATIENCE * audio.seconds)
+            for attempt in itertools.count():
                 try:
                     async with self.accounts.permit(
                         can.account, concurrency=can.concurrency, per_minute=can.per_minute
@@ -265,12 +291,13 @@ class Longform:
                         async with asyncio.timeout(deadline(part.seconds, vendor=True)):
                             return await errand.ask(part, errand.hints, report)
                 except Transient as error:
-                    # A longer wait is for whoever plans the recording's next try, or for another engine.
-                    wait = max(error.retry_after or 0.0, _FIRST_PAUSE * 2**attempt)
-                    if attempt == _TRIES - 1 or wait > _LONGEST_PAUSE:
+                    asked = error.retry_after or 0.0
+                    if asked:
+                        await self.accounts.pause(can.account, min(asked, _LONGEST_PAUSE))
+                    wait = max(asked, min(_FIRST_PAUSE * 2**attempt, _LONGEST_PAUSE))
+                    patience -= wait
+                    if patience < 0:  # longer waits are for the recording's next try, or for another engine
                         raise
-                    if error.retry_after:
-                        await self.accounts.pause(can.account, error.retry_after)
                     logger.info("a piece is sent again in %.0f s: %s", wait, error)
                     await asyncio.sleep(wait * (0.75 + 0.5 * random.random()))  # noqa: S311
         raise AssertionError("unreachable")
@@ -321,7 +348,8 @@ def _words(heard: Recognition, part: Slice) -> tuple[Word, ...]:
 
 
 def _renamed(word: Word, number: int, names: dict[tuple[int, str], str]) -> Word:
-    return word if word.speaker is None else replace(word, speaker=names[number, word.speaker])
+    name = None if word.speaker is None else names.get((number, word.speaker))
+    return word if name is None else replace(word, speaker=name)
 
 
 def _by_words(heard: Sequence[Recognition]) -> tuple[str, ...]:
@@ -335,11 +363,21 @@ def _by_words(heard: Sequence[Recognition]) -> tuple[str, ...]:
     return tuple(sorted(weights, key=lambda language: -weights[language]))
 
 
-def _gap_warnings(gaps: Spans) -> tuple[str, ...]:
-    return tuple(
+def _with_gaps(heard: Recognition, stretches: Spans, found: Sequence[Recognition | Exception]) -> Recognition:
+    """`heard` with a gap for each stretch that failed. Raises Incomplete if trying again could fill one."""
+    failed = [
+        (stretch, each) for stretch, each in zip(stretches, found, strict=True) if isinstance(each, Exception)
+    ]
+    gaps = tuple(stretch for stretch, _ in failed)
+    said = (
         f"From {clock(start)} to {clock(end)} nothing could be recognised: that part is missing here."
         for start, end in gaps
     )
+    whole = replace(heard, gaps=gaps, warnings=_each(heard.warnings, tuple(said)))
+    passing = next((error for _, error in failed if not isinstance(error, Rejected)), None)
+    if passing is not None:
+        raise Incomplete(whole, passing)
+    return whole
 
 
 def _each(*groups: Sequence[str]) -> tuple[str, ...]:

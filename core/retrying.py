@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from redis.exceptions import RedisError
 
 from core.doors import DoorAway
-from core.errors import AuthFailed, Misconfigured, Rejected, Transient
+from core.errors import AuthFailed, Misconfigured, QuotaExhausted, Rejected, Transient
 
 _FIRST_DELAY = 5.0  # seconds
 _LONGEST_DELAY = 900.0
@@ -49,11 +49,16 @@ def decide(
         asked = error.retry_after if isinstance(error, DoorAway) else None
         return Again(delay=asked or _STORE_DELAY, counts=False)
     if isinstance(error, AuthFailed | Misconfigured):
-        if age < _OPERATOR_PATIENCE:
+        spent = isinstance(error, QuotaExhausted)
+        if age < _OPERATOR_PATIENCE and not spent:
             return Again(delay=_OPERATOR_DELAY, counts=False)
+        trouble = (
+            "The account that pays for recognition has no credit left."
+            if spent
+            else "The transcription service is not set up correctly at the moment."
+        )
         return GiveUp(
-            message="The transcription service is not set up correctly at the moment. Ask whoever runs it "
-            f"(reference {job_id}), then share the recording again."
+            message=f"{trouble} Ask whoever runs it (reference {job_id}), then share the recording again."
         )
     if attempt < max_attempts:
         wanted = error.retry_after if isinstance(error, Transient) else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from importlib.resources import files
@@ -33,8 +34,11 @@ def unpack(data: bytes) -> Transcript:
 def life_seconds(transcript: Transcript, retention_days: float | None) -> float:
     """How long a result stays in the cache: longer the more it cost, never longer than the retention.
 
-    A week, and a day more for each minute of audio, at most a year.
+    A week, and a day more for each minute of audio, at most a year; an hour for one with gaps, which another
+    try may fill.
     """
+    if any(said.gap for said in transcript.utterances):
+        return 3600.0
     life = min(365.0, 7.0 + transcript.seconds / 60) * _DAY
     return life if retention_days is None else min(life, retention_days * _DAY)
 
@@ -67,7 +71,7 @@ class RedisStore:
 
     async def transcript(self, result_key: str) -> Transcript | None:
         blob = cast("bytes | None", await self._redis.get(f"{PREFIX}:result:{result_key}"))
-        return None if blob is None else unpack(self._vault.open(blob))
+        return None if blob is None else await asyncio.to_thread(lambda: unpack(self._vault.open(blob)))
 
     async def drop_result(self, result_key: str, instead: Callable[[Transcript], Transcript]) -> bool:
         """Forget a finished transcript; one that is still to be delivered becomes `instead` of it. False:
@@ -104,6 +108,12 @@ class RedisStore:
         """Keep that a vendor's id and revision stand for these bytes, for as long as results may live."""
         if not content_key.startswith("sha256:"):
             await self._redis.set(f"{PREFIX}:alias:{content_key}", sha256_key, ex=int(365 * _DAY))
+
+    async def alone(self, what: str, who: str, seconds: float) -> bool:
+        """Whether `who` may do `what` now, and nobody else for `seconds`."""
+        place = f"{PREFIX}:alone:{what}"
+        await self._redis.set(place, who, nx=True, ex=max(1, int(seconds)))
+        return cast("bytes | None", await self._redis.get(place)) == who.encode()
 
     async def recall(self, space: str, key: str) -> str | None:
         found = cast("bytes | None", await self._redis.hget(f"{PREFIX}:memory:{space}", key))

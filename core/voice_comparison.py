@@ -10,8 +10,9 @@ from functools import partial
 
 from core.engines.credentials import PyannoteAIAccount, account_id
 from core.engines.voice_embedding import VoiceModel
-from core.errors import ErniError
+from core.errors import ErniError, Transient
 from core.identification import Scores, Span, Vector, cosine, mean, overlap_scores
+from core.longform import deadline
 from core.model import Audio
 from core.ports import Accounts
 from core.settings import Settings, load_settings
@@ -120,8 +121,12 @@ class Comparison:
                 concurrency=account.concurrency,
                 per_minute=account.per_minute,
             ):
-                found = await vendor.identify(excerpt, prints, threshold=self._threshold)
+                async with asyncio.timeout(deadline(excerpt.seconds, vendor=True)):
+                    found = await vendor.identify(excerpt, prints, threshold=self._threshold)
             spent = sent
+        except TimeoutError:
+            spent = sent  # it may well have been worked on
+            raise Transient("Comparing voices took too long.") from None
         finally:
             await self._accounts.settle(receipt, spent)
         return found

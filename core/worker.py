@@ -34,6 +34,7 @@ logger = logging.getLogger(__name__)
 _DELIVERY_TRIES = 30  # with backoff about six hours, so that an evening's outage loses nothing
 _FOLLOW_TRIES = 20  # at telling speakers for a text that went out without: with backoff about four hours
 _FOLLOW_DELAY = 60.0
+_ALONE_SECONDS = 1800.0  # for which one job alone tells the speakers of some bytes
 _COMMIT_PAUSES = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
 
 
@@ -132,7 +133,9 @@ class Worker:
             budget = _FOLLOW_TRIES if follow else self._settings.max_attempts
             verdict = self._verdict(claim, error, budget, claim.job.attempt)
             if isinstance(verdict, Again):
-                await self._again(claim, verdict.delay, counts=verdict.counts)
+                # Nobody waits for a follow-up: what an operator must mend uses it up as well.
+                counts = verdict.counts or (follow and isinstance(error, AuthFailed | Misconfigured))
+                await self._again(claim, verdict.delay, counts=counts)
             elif follow:
                 await self._drop(claim)
             else:
@@ -180,6 +183,8 @@ class Worker:
         if transcript.unlabelled:
             if await self._fetched(claim, beat, directory / "source") != transcript.content_key:
                 raise _Pointless
+            if not await self._store.alone(f"speakers:{key}", claim.job.id, _ALONE_SECONDS):
+                raise Transient("Another job tells the same speakers.", retry_after=_FOLLOW_DELAY)
             labelled = await self._recognised(claim, beat, directory, transcript.content_key, transcript)
             await self._keep(claim, beat, key, labelled)
         elif not await self._commit(claim, beat, key, b"", life=0):  # somebody else's follow-up did it
@@ -229,7 +234,7 @@ class Worker:
     async def _drop(self, claim: Claim) -> None:
         """End a follow-up: its sharer has the text and is told nothing."""
         logger.info("job %s: the speakers are not added any more", claim.job.id)
-        _, tickets = await self._ledger.cancel(claim.job.id)
+        _, tickets = await self._ledger.cancel(claim.job.id, claim)
         await self._queue.enqueue(tickets)
 
     async def _fetched(self, claim: Claim, beat: Beat, source: Path) -> str:
@@ -283,7 +288,9 @@ class Worker:
         beat.progress(Stage.DELIVERING, None)
         adapter = self._doors.adapters[claim.job.recording.door]
         try:
-            if claim.outcome == "failure":
+            if claim.outcome == "failure" and claim.job.recording.follows is not None:
+                receipt = "{}"  # the sharer has the text
+            elif claim.outcome == "failure":
                 receipt = await adapter.report_failure(claim.job, claim.message)
             else:
                 transcript = await self._result(claim)
@@ -324,7 +331,11 @@ class Worker:
         verdict = self._verdict(claim, error, _DELIVERY_TRIES, claim.tries)
         if isinstance(verdict, Again):
             await self._again(claim, verdict.delay, counts=verdict.counts)
-        elif claim.outcome == "transcript" and isinstance(error, Rejected):
+        elif (
+            claim.outcome == "transcript"
+            and isinstance(error, Rejected)
+            and claim.job.recording.follows is None
+        ):
             # The transcript can't be put there; its sharer may still be told so.
             await self._queue.enqueue(await self._ledger.fail(claim, error.user_message))
         else:

@@ -113,7 +113,7 @@ class Transcripts:
             await self._forget(address)
         if answer["status"] == "error":
             return _failed(answer, self._vendor.name)
-        words = words_of(self._said(answer), audio.seconds, self._vendor.name)
+        words = await asyncio.to_thread(words_of, self._said(answer), audio.seconds, self._vendor.name)
         return Recognition(
             words=words,
             languages=languages_of([answer.get("language_code"), *hints.languages])[:1] if words else (),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import Mapping
 from typing import Any, Final
@@ -90,7 +91,7 @@ class Listen:
         items = part(best, "words", list, name) if best.get("words") or best.get("transcript") else []
         if not all(isinstance(item, Mapping) for item in items):
             raise not_understood(name)
-        words = words_of(map(_said, items), audio.seconds, name)
+        words = await asyncio.to_thread(words_of, map(_said, items), audio.seconds, name)
         return Recognition(
             words=words,
             languages=_languages(channel, best, items) or languages_of(hints.languages) if words else (),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 from collections.abc import Mapping
 from typing import Any, Final
@@ -75,7 +76,8 @@ class Scribe:
                 files={"file": (f"audio{audio.path.suffix}", file, content_type(audio.path))},
                 patience=max(_LEAST_PATIENCE, audio.seconds / 4),
             )
-        words = words_of(map(self._said, self._spoken(answer)), audio.seconds, self._vendor.name)
+        said = map(self._said, self._spoken(answer))
+        words = await asyncio.to_thread(words_of, said, audio.seconds, self._vendor.name)
         return Recognition(
             words=words,
             languages=languages_of([answer.get("language_code"), *hints.languages])[:1] if words else (),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import hmac
@@ -145,7 +146,7 @@ class PyannoteAITranscriber:
                 **_speakers(hints),
             },
         )
-        words = _words(output, audio.seconds)
+        words = await asyncio.to_thread(_words, output, audio.seconds)
         report(1.0)
         return Recognition(words=words, languages=hints.languages if len(hints.languages) == 1 else ())
 

@@ -113,7 +113,7 @@ class ReplicateEngine:
         try:
             report(0.1)
             over = await self._predicted({"file": url, **wishes})
-            found = _recognition(over, audio.seconds, hints)
+            found = await asyncio.to_thread(_recognition, over, audio.seconds, hints)
         finally:
             self._tidy("DELETE", f"/v1/files/{file}")
         report(1.0)

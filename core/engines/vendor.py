@@ -121,7 +121,7 @@ class Vendor:
                 raise Transient(f"{self.name} named an address that is none.") from None
             else:
                 if status < 300:
-                    return self._parsed(answer)
+                    return await asyncio.to_thread(self._parsed, answer)
                 found = self._error(status, answer_headers, answer)
                 if not isinstance(found, Transient):
                     raise found
@@ -218,13 +218,13 @@ async def awaited(
     job: str,
     first: float = 1.0,
     longest: float = 10.0,
-    troubles: int = 5,
+    troubles: int = 1000,
 ) -> T:
     """The result of a vendor's job, once `ask` gives one (None: not yet).
 
     Asks at growing intervals of `first` to `longest` seconds; where webhooks come (`hooks` has a URL for the
     vendor) at once after one, and at `longest` intervals otherwise, so a lost one only costs time. Bears
-    `troubles` Transient errors in a row.
+    `troubles` Transient errors in a row: a job that was paid for is not given up. The caller sets a deadline.
     """
     hooked = hooks is not None and hooks.url(vendor) is not None
     pause = longest if hooked else first

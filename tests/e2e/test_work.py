@@ -23,7 +23,7 @@ from core.errors import AuthFailed, Rejected, Transient
 from core.hearing import Listener
 from core.intake import Intake
 from core.jobs import LONG, SHORT, Queue
-from core.ledger import JobView, Ledger, job_id
+from core.ledger import Claim, JobView, Ledger, job_id
 from core.model import Job, JobState, Policy, Recording, SpeakerTurn, Stage, Transcript, Word
 from core.ports import Readiness, Submit
 from core.settings import Settings, load_settings
@@ -288,6 +288,47 @@ async def test_speakers_that_are_never_told_end_in_silence(
     assert await labels(house) == [[None]]
     assert house.hand.failed == []
     assert [what for what, _, _ in eyes.heard] == ["diarize"] * 3
+
+
+async def test_speakers_of_the_same_bytes_are_told_once(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker_module, "_FOLLOW_DELAY", 0.1)
+    eyes = FakeEngine("eyes", turns=TURNS, failures=[Transient("down")])
+    async with house.working(FakeEngine("ears", words=WORDS), diarizer=eyes):
+        await house.over(await house.share("a.wav", wav(0.5)))
+        await house.over(await house.share("copy.wav", wav(0.5)))
+        for name in ("a.wav", "copy.wav"):
+            await house.over(job_id(f"hand:{name}"))
+        view = await house.over(job_id("hand:a.wav#speakers"))
+        assert view.state is JobState.DONE
+        if await house.ledger.view(job_id("hand:copy.wav#speakers")) is not None:
+            await house.over(job_id("hand:copy.wav#speakers"))
+    assert [what for what, _, _ in eyes.heard] == ["diarize"] * 2
+
+
+async def test_nobody_hears_of_a_follow_up_that_can_not_be_delivered(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker_module, "_FOLLOW_DELAY", 1.0)
+    eyes = FakeEngine("eyes", turns=TURNS, failures=[Transient("down")])
+    async with house.working(FakeEngine("ears", words=WORDS), diarizer=eyes):
+        await house.over(await house.share("a.wav", wav(0.5)))
+        house.hand.trouble.append(Rejected("The place is gone."))
+        await house.over(job_id("hand:a.wav#speakers"))
+    assert house.hand.failed == []
+    assert len(house.hand.delivered) == 1
+
+
+async def test_a_stale_worker_can_not_cancel(house: House) -> None:
+    job = await house.share("a.wav", wav(0.5))
+    stale = await house.ledger.begin(job, 1, max_crashes=9, poison_message="")
+    assert isinstance(stale, Claim)
+    (ticket,) = await house.ledger.again(stale, 0)
+    fresh = await house.ledger.begin(job, ticket.run, max_crashes=9, poison_message="")
+    assert isinstance(fresh, Claim)
+    assert await house.ledger.cancel(job, stale) == (False, [])
+    assert (await house.ledger.cancel(job, fresh))[0]
 
 
 async def test_a_known_share_is_answered_once(house: House) -> None:

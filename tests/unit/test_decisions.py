@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from core.doors import DoorAway
-from core.errors import AuthFailed, Misconfigured, Rejected, Transient
+from core.errors import AuthFailed, Misconfigured, QuotaExhausted, Rejected, Transient
 from core.intake import refusal
 from core.methods import choose
 from core.model import Policy, Recording, Transcript
@@ -178,3 +178,18 @@ async def test_a_task_that_swallows_a_cancellation_is_asked_again() -> None:
     await end(*tasks, patience=0.01)
     assert swallowed == 2
     assert all(task.done() for task in tasks)
+
+
+def test_an_account_without_credit_is_not_asked_again() -> None:
+    end = decision(QuotaExhausted("no credit"))
+    assert isinstance(end, GiveUp)
+    assert "no credit left" in end.message
+    assert "ref1" in end.message
+
+
+def test_the_stores_trouble_costs_no_attempt_however_it_is_wrapped() -> None:
+    error = Transient("the store does not answer")
+    error.__cause__ = RedisTimeoutError()
+    again = decision(error, attempt=5)
+    assert isinstance(again, Again)
+    assert not again.counts

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from core import longform as longform_module
 from core.accounts import MemoryAccounts
 from core.detecting import Spans
 from core.errors import AuthFailed, Misconfigured, Rejected, Transient
 from core.hearing import UNLABELLED, Listener, listen, tell_speakers
-from core.longform import Longform
+from core.longform import Incomplete, Longform
 from core.model import Audio, Hints, Recognition, SpeakerTurn, Stage, Transcript, Word
 from core.ports import Capabilities, Report
 from core.settings import Settings, load_settings
@@ -33,7 +35,7 @@ LABELLED = [
 PAID = Capabilities(word_times=True, account="vendor:1", concurrency=4, price="openai/whisper-1")
 JOINT = Capabilities(word_times=True, labels_speakers=True, account="vendor:2")
 TEXT = Capabilities(word_times=False, account="vendor:3", takes_vocabulary=False)
-OUTAGE = Transient("down", retry_after=3600)
+OUTAGE = Transient("down")
 
 
 class Ears:
@@ -59,6 +61,12 @@ class TextOnly(FakeEngine):
         start = int(audio.path.stem.split("-")[1]) / 1000
         inside = [w.text for w in self.words if start <= w.start and w.end <= start + audio.seconds]
         return Recognition(words=(), text=" ".join(inside), languages=("en",))
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(longform_module, "_LEAST_PATIENCE", 0.0)
+    monkeypatch.setattr(longform_module, "_PATIENCE", 0.0)
 
 
 @pytest.fixture(scope="module")
@@ -94,6 +102,7 @@ def engine(
     name: str, *failures: Exception, can: Capabilities = PAID, words: Sequence[Word] = WORDS
 ) -> FakeEngine:
     kind = FakeEngine if can.word_times else TextOnly
+    can = replace(can, account=can.account and name)
     return kind(name, words=words, turns=TURNS, failures=failures, capabilities=can)
 
 
@@ -352,3 +361,64 @@ async def test_a_loop_in_text_without_times_is_cut(longform: Longform, audio: Au
     )
     assert [text for _, text in said(transcript)] == ["again"]
     assert "repeated itself" in transcript.warnings[0]
+
+
+class Forgetful(FakeEngine):
+    """Hears the beginning, and fails on the rest for now."""
+
+    async def transcribe(self, audio: Audio, hints: Hints, report: Report) -> Recognition:
+        found = await super().transcribe(audio, hints, report)
+        raise Incomplete(replace(found, words=found.words[:2], gaps=((3.5, 6.0),)), OUTAGE)
+
+
+async def test_a_method_that_gets_all_of_it_goes_before_a_gap(longform: Longform, audio: Audio) -> None:
+    half = Forgetful("half", words=WORDS, turns=TURNS, capabilities=replace(PAID, account="half"))
+    transcript, fallbacks = await heard(
+        longform, audio, method("a", half, engine("eyes")), method("b", engine("ears"), engine("other"))
+    )
+    assert said(transcript) == BOTH
+    assert fallbacks == [("a", "b")]
+
+
+async def test_where_nobody_gets_all_of_it_the_gap_is_seen(longform: Longform, audio: Audio) -> None:
+    half = Forgetful("half", words=WORDS, turns=TURNS, capabilities=replace(PAID, account="half"))
+    transcript, fallbacks = await heard(
+        longform,
+        audio,
+        method("a", half, engine("eyes")),
+        method("b", engine("ears", OUTAGE), engine("other")),
+    )
+    assert said(transcript) == [BOTH[0], (None, "[not recognised: 0:03 to 0:06]")]
+    assert fallbacks == [("b", "a")]
+    assert len(half.heard) == 1
+
+
+async def test_a_call_that_labels_its_words_needs_no_other_diarizer(longform: Longform, audio: Audio) -> None:
+    local = engine("local", can=Capabilities(word_times=True))
+    transcript, _ = await heard(
+        longform,
+        audio,
+        method("a", engine("ears", OUTAGE), engine("eyes", OUTAGE)),
+        method("j", engine("joint", can=JOINT, words=LABELLED), None),
+        method("l", local, local),
+    )
+    assert said(transcript) == BOTH
+    assert local.heard == []
+
+
+async def test_a_paid_channel_in_which_nobody_speaks_costs_nothing(longform: Longform, audio: Audio) -> None:
+    both = Audio(path=audio.path, seconds=audio.seconds, channels=(audio.path, audio.path))
+    hears = engine("ears")
+
+    answers = [True, True, False]  # the mix and the channels
+
+    class OneSided(Ears):
+        async def present(self, _path: Path) -> bool:
+            return answers.pop(0)
+
+    hints = Hints(min_speakers=2)
+    transcript, _ = await heard(
+        longform, both, method("a", hears, None), hints=hints, ears=OneSided((0.9, 5))
+    )
+    assert len(hears.heard) == 1
+    assert {speaker for speaker, _ in said(transcript)} == {"Speaker 1"}

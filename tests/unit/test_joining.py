@@ -91,3 +91,14 @@ def test_a_missing_piece_leaves_the_others_alone() -> None:
 
 def test_shifted() -> None:
     assert shifted([Word(start=1, end=2, text="x")], 10) == (Word(start=11, end=12, text="x"),)
+
+
+def test_a_word_that_is_said_again_later_is_no_seam() -> None:
+    left = Piece(start=0, end=13, keep_from=0, keep_to=10)
+    right = Piece(start=7, end=20, keep_from=10, keep_to=20)
+    ours, theirs = (
+        [Word(start=7.2 + n, end=7.6 + n, text=text) for n, text in enumerate(said)]
+        for said in (["the", "cat", "sat", "on", "a", "mat"], ["x", "y", "z", "w", "v", "the"])
+    )
+    texts = [word.text for word in join([(left, ours), (right, theirs)])]
+    assert texts == ["the", "cat", "sat", "w", "v", "the"]

@@ -9,10 +9,11 @@ from pathlib import Path
 import av
 import pytest
 
+from core import longform as longform_module
 from core.accounts import MemoryAccounts
 from core.detecting import Spans
 from core.errors import AuthFailed, QuotaExhausted, Rejected, Transient
-from core.longform import Longform, deadline
+from core.longform import Incomplete, Longform, deadline
 from core.model import Audio, Diarization, Hints, Recognition, SpeakerTurn, Word
 from core.ports import Capabilities, Report
 from core.settings import Settings, load_settings
@@ -175,6 +176,30 @@ async def test_a_piece_that_fails_for_good_is_a_gap(longform: Callable[..., Long
     assert "nothing could be recognised" in found.warnings[0]
 
 
+async def test_what_another_try_could_fill_is_no_gap_yet(
+    longform: Callable[..., Longform], whole: Audio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(longform_module, "_LONGEST_PAUSE", 0.01)
+    vendor = Vendor(can(), whole)
+    vendor.failures = {1: [Transient("busy", retry_after=90)]}
+    long = longform()
+    with pytest.raises(Incomplete) as error:
+        await long.transcribe(vendor, "vendor", whole, Hints(), ignore)
+    assert error.value.retry_after == 90
+    assert len(error.value.found.gaps) == 1
+    assert len(error.value.found.words) > 20
+
+
+async def test_a_piece_is_tried_again_while_there_is_patience(
+    longform: Callable[..., Longform], whole: Audio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(longform_module, "_FIRST_PAUSE", 0.01)
+    vendor = Vendor(can(), whole)
+    vendor.failures = {1: [Transient("down")] * 7}
+    found = await longform().transcribe(vendor, "vendor", whole, Hints(), ignore)
+    assert [word.text for word in found.words] == ALL
+
+
 async def test_an_engine_that_fails_on_most_pieces_has_failed(
     longform: Callable[..., Longform], whole: Audio
 ) -> None:
@@ -260,7 +285,7 @@ async def test_cancelling_leaves_nothing_under_way(
     longform: Callable[..., Longform], whole: Audio, tmp_path: Path
 ) -> None:
     vendor = Vendor(can(), whole)
-    vendor.failures = {0: [Transient("later", retry_after=50)]}
+    vendor.failures = {0: [Transient("later", retry_after=15)]}
     task = asyncio.create_task(longform().transcribe(vendor, "vendor", whole, Hints(), ignore))
     while not vendor.sent:
         await asyncio.sleep(0.01)

@@ -26,6 +26,7 @@ T = TypeVar("T")
 
 _ANSWER_BYTES = 64 * 2**20  # the words of a 12-hour recording are about 20 MB
 _BLOCK = 256 * 1024
+_LARGE = 64 * 1024  # bytes of JSON that would hold up the event loop
 _LONGEST_WAIT = 30.0  # for which one request waits itself; longer waits are the caller's to plan
 _TRIES = 4
 _NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
@@ -121,6 +122,8 @@ class Vendor:
                 raise Transient(f"{self.name} named an address that is none.") from None
             else:
                 if status < 300:
+                    if len(answer) < _LARGE:  # no moment in which a cancellation could lose a job's id
+                        return self._parsed(answer)
                     return await asyncio.to_thread(self._parsed, answer)
                 found = self._error(status, answer_headers, answer)
                 if not isinstance(found, Transient):

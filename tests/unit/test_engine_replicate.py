@@ -364,10 +364,16 @@ async def test_questions_may_fail_now_and_then(
 async def test_a_prediction_that_cannot_be_asked_about_is_given_up_and_cancelled(
     server: ReplicateServer, engine: ReplicateEngine, audio: Audio
 ) -> None:
-    server.faults.add("GET /v1/predictions/{id}", *[HTML] * 20)
-    with pytest.raises(Transient):
-        await heard(engine, audio)
+    server.faults.add("GET /v1/predictions/{id}", *[HTML] * 10_000)
+    task = asyncio.create_task(heard(engine, audio))
+    while server.faults.calls["GET /v1/predictions/{id}"] < 20:  # paid for, so not given up soon
+        assert not task.done()
+        await asyncio.sleep(0.01)
+    task.cancel()  # as the caller's deadline does
+    with pytest.raises(asyncio.CancelledError):
+        await task
     await engine.close()
+    assert len(server.predictions) == 1
     assert server.predictions[0].cancelled
     assert server.deleted == ["file1"]
 

@@ -44,7 +44,7 @@ class OpenAIAccount(BaseSettings):
         alias="OPENAI_MODELS",
         description='What other models can do, as JSON: {"name": {"word_times": true, "max_seconds": 1400}}.',
     )
-    concurrency: int = Field(8, alias="OPENAI_CONCURRENCY", gt=0, description="Requests at once.")
+    concurrency: int = Field(16, alias="OPENAI_CONCURRENCY", gt=0, description="Requests at once.")
     per_minute: int = Field(100, alias="OPENAI_PER_MINUTE", gt=0, description="Requests a minute.")
 
 

@@ -47,7 +47,7 @@ def create(_settings: Settings) -> Engine:
     capabilities = Capabilities(
         word_times=True,
         labels_speakers=True,
-        max_seconds=4 * 3600,  # more might not be done within its ten minutes
+        max_seconds=3600,  # an hour at 0.15 s a second is done within the ten minutes that it gives itself
         max_bytes=2_000_000_000,
         upload="ogg",
         concurrency=account.concurrency,

@@ -527,7 +527,7 @@ def test_the_registry_makes_both(monkeypatch: pytest.MonkeyPatch) -> None:
     assert hearing.transcriber is not None
     assert diarizing.transcriber is not None
     can = hearing.transcriber.capabilities
-    assert (can.upload, can.concurrency, can.per_minute) == ("ogg", 8, 42)
+    assert (can.upload, can.concurrency, can.per_minute) == ("ogg", 16, 42)
     assert can.account.startswith("openai:")
     assert KEY not in can.account
     assert can.account == diarizing.transcriber.capabilities.account

@@ -1,7 +1,8 @@
 """Where a long recording is cut for an engine that takes only so much at once. Pure.
 
-As few pieces as leave room to look for a pause, as even as the pauses allow. Where there is no pause the two
-pieces overlap, and `core.joining` finds the seam in their words.
+As few pieces as leave room to look for a pause, as even as the pauses allow. Two pieces always overlap, and
+`core.joining` finds the seam in their words: what looks like a pause can be the middle of somebody's word
+(`benchmarks/results/joins.md`).
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 OVERLAP = 3.0
-"""Seconds that two pieces share on each side of a cut in the middle of speech."""
+"""Seconds that two pieces share on each side of a cut."""
 
 _ROOM = 6.0  # seconds on each side of an even cut in which a pause is looked for, at least
 _WIDEST = 45.0  # and at most: farther away is no longer even
@@ -75,9 +76,8 @@ def windows(seconds: float, longest: float) -> tuple[Window, ...]:
 
 def plan(seconds: float, longest: float, pauses: Sequence[Pause]) -> tuple[Piece, ...]:
     """The pieces of a recording, none longer than `longest`, cut in the best of `pauses` if there is one."""
-    cuts = [_cut(window, pauses) for window in windows(seconds, longest)]
-    edges = [0.0, *(at for at, _ in cuts), seconds]
-    over = [0.0, *(0.0 if in_pause else OVERLAP for _, in_pause in cuts), 0.0]
+    edges = [0.0, *(_cut(window, pauses) for window in windows(seconds, longest)), seconds]
+    over = [0.0, *(OVERLAP for _ in edges[2:]), 0.0]
     return tuple(
         Piece(
             start=edges[number] - over[number],
@@ -89,13 +89,10 @@ def plan(seconds: float, longest: float, pauses: Sequence[Pause]) -> tuple[Piece
     )
 
 
-def _cut(window: Window, pauses: Sequence[Pause]) -> tuple[float, bool]:
-    """Where to cut, and whether that is in a pause."""
+def _cut(window: Window, pauses: Sequence[Pause]) -> float:
     inside = [pause for pause in pauses if window.earliest <= pause.at <= window.latest]
-    if not inside:
-        return window.at, False
-    best = max(
+    return max(
         inside,
         key=lambda pause: min(pause.length, _LONG_PAUSE) - _DISTANCE_COST * abs(pause.at - window.at),
-    )
-    return best.at, True
+        default=Pause(at=window.at, length=0.0),
+    ).at

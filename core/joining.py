@@ -21,9 +21,8 @@ def shifted(words: Sequence[Word], seconds: float) -> tuple[Word, ...]:
 def join(parts: Sequence[tuple[Piece, Sequence[Word]]]) -> tuple[Word, ...]:
     """All words of consecutive pieces (times count from the recording's start), in order.
 
-    Pieces that meet in a pause keep all their words. Where two overlap, both heard the same seconds: the text
-    goes over from one to the other at the words on which they agree, nearest to the middle; where they agree
-    on none, in the middle.
+    Where two overlap, both heard the same seconds: the text goes over from one to the other at the words on
+    which they agree, nearest to the middle; where they agree on none, in the middle.
     """
     joined: list[Word] = []
     before: Piece | None = None

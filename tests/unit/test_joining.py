@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.cutting import Pause, Piece, plan
@@ -46,6 +46,7 @@ def pauses_in(words: list[Word]) -> list[Pause]:
     ]
 
 
+@settings(deadline=None)
 @given(speech(), st.booleans())
 def test_joined_pieces_are_the_whole(words: list[Word], pausing: bool) -> None:
     seconds = words[-1].end

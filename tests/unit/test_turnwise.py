@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.cutting import Pause
@@ -31,6 +31,7 @@ SPEECH = st.lists(st.tuples(TIMES, TIMES).map(lambda pair: (min(pair), max(pair)
 )
 
 
+@settings(deadline=None)
 @given(TURNS, SPEECH)
 def test_slices_follow_one_another_and_leave_no_speech_out(
     turns: list[SpeakerTurn], speech: list[tuple[float, float]]
@@ -85,6 +86,7 @@ def test_long_turns_are_divided_in_pauses() -> None:
     )
 
 
+@settings(deadline=None)
 @given(st.lists(st.text(min_size=1).filter(lambda word: word.split() == [word]), max_size=50))
 def test_words_fill_their_slice_in_order(words: list[str]) -> None:
     part = Slice(start=3, end=9, speaker="A")

@@ -15,7 +15,7 @@ import random
 import signal
 import struct
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
@@ -26,7 +26,9 @@ from yarl import URL
 
 from benchmarks.made_up_talk import made_up_text, made_up_turns, made_up_words
 from benchmarks.service import end_with_parent
+from core.model import Word
 from tests.vendors import everybody
+from tests.vendors.one_call import VendorServer
 from tests.vendors.openai_audio import Form, Phrase, Said
 
 _HEARING = ("/v1/audio/transcriptions", "/v1/listen", "/v1/speech-to-text")  # answered with the words at once
@@ -90,7 +92,8 @@ def _said(data: bytes, _form: Form) -> Said:
 
 @dataclass(slots=True, kw_only=True)
 class Front:
-    """Stands before the server at `behind`; `url` is its own address."""
+    """Stands before the server at `behind`; `url` is its own address. A `talker` answers fixed words, which
+    are those of `words` that fit into what was sent."""
 
     latency: Latency
     behind: str
@@ -98,6 +101,9 @@ class Front:
     url: str = ""
     heard: list[Heard] = field(default_factory=list)
     refused: Counter[int] = field(default_factory=Counter)
+    talker: VendorServer | None = None
+    words: Sequence[Word] = ()
+    _talking: asyncio.Lock = field(default_factory=asyncio.Lock)
     _storage: str = ""
     _free: float = 0.0
     _tries: Counter[str] = field(default_factory=Counter)
@@ -134,7 +140,10 @@ class Front:
     async def _recognised(self, request: web.Request, body: bytes, audio: float) -> web.Response:
         took = self._recognition(request.path, audio, len(body))
         await asyncio.sleep(took)
-        answer = await self._passed_on(request, body)
+        async with self._talking:
+            if self.talker is not None:
+                self.talker.words = [word for word in self.words if word.end <= audio]
+            answer = await self._passed_on(request, body)
         if answer.status < 300:
             self._note(request.path, audio, len(body), took)
         return answer
@@ -245,7 +254,10 @@ async def fronted(latency: Latency, seconds: float) -> AsyncIterator[Fronts]:
         for variable in [name for name in environment if name.endswith("_BASE_URL")]:
             parts = urlsplit(environment[variable])
             origin = f"{parts.scheme}://{parts.netloc}"
-            front = Front(latency=latency, behind=origin, session=session)
+            name = variable.removesuffix("_BASE_URL").lower()
+            talker = behind.one_call.get(name)
+            words = talker.words if talker else ()
+            front = Front(latency=latency, behind=origin, session=session, talker=talker, words=words)
             app = web.Application()
             app.router.add_route("*", "/{path:.*}", front.handle)
             runner = web.AppRunner(app, access_log=None, keepalive_timeout=1e9, shutdown_timeout=0.1)
@@ -254,7 +266,7 @@ async def fronted(latency: Latency, seconds: float) -> AsyncIterator[Fronts]:
             await web.TCPSite(runner, "127.0.0.1", 0).start()
             front.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
             environment[variable] = front.url + parts.path
-            by_name[variable.removesuffix("_BASE_URL").lower()] = front
+            by_name[name] = front
         yield Fronts(by_name=by_name, environment=environment)
 
 

@@ -6,37 +6,30 @@ import asyncio
 import contextlib
 import logging
 import os
-import secrets
-import socket
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from prometheus_client import CollectorRegistry
-from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from core import webhooks
 from core.accounts import RedisAccounts
 from core.doors import Doors
-from core.embedded import EmbeddedValkey, is_owned, socket_path, socket_url
 from core.errors import ErniError, Misconfigured
 from core.http import HttpServer
 from core.intake import Intake
 from core.jobs import LONG, SHORT, Queue
-from core.ledger import Ledger
 from core.methods import Choice, create_engines, prepare
 from core.ports import Adapter, AdapterContext, Engine, Readiness
 from core.progress import relay_progress
 from core.registry import ADAPTERS, load, require
 from core.settings import Settings
-from core.store import RedisStore
+from core.state import State, open_state
 from core.studio import Studio
 from core.tasks import end
 from core.telemetry import Metrics, sample_loop_lag
-from core.vault import Vault
 from core.voices import IDENTIFYING, Voices
 from core.worker import Worker
 from core.workspace import workspace
@@ -48,95 +41,6 @@ _RESTART_SECONDS = 5.0
 _DEPTH_SECONDS = 5.0
 _POST_SECONDS = 5.0  # how long a stopping service delivers what is ready
 _Work = dict[str, Coroutine[Any, Any, None]]
-# No time-out on reads: some commands wait for a minute, and redis-py's time-outs swallow cancellations on
-# Python 3.11. A network that is gone is noticed by the probes of the connection instead, after a minute.
-_PROBES = {"TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3}
-_KEEP_ALIVE: dict[str, Any] = {
-    "socket_connect_timeout": 5,
-    "socket_keepalive": True,
-    "socket_keepalive_options": {
-        getattr(socket, name): value for name, value in _PROBES.items() if hasattr(socket, name)
-    },
-}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class State:
-    """The open store and what is built on it."""
-
-    url: str
-    redis: Redis
-    vault: Vault
-    ledger: Ledger
-    store: RedisStore
-    node: str
-
-
-def node_id(data_dir: Path) -> str:
-    """This data directory's name among machines: made once, kept for ever."""
-    data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-    data_dir.chmod(0o700)
-    path = data_dir / "node-id"
-    try:
-        with path.open("x") as file:
-            file.write(secrets.token_hex(4))
-    except FileExistsError:
-        pass
-    return path.read_text().strip()
-
-
-@asynccontextmanager
-async def open_state(settings: Settings, *, own: bool) -> AsyncIterator[State]:
-    """Connect to the store. `own` starts the embedded Valkey if no REDIS_URL is set; else it must be up.
-
-    Raises Misconfigured if the store can't be had.
-    """
-    node = node_id(settings.data_dir)
-    if settings.redis_url is not None:
-        async with _connect(settings, settings.redis_url.get_secret_value(), node) as state:
-            yield state
-    elif own:
-        async with EmbeddedValkey(settings.data_dir) as valkey, _connect(settings, valkey.url, node) as state:
-            yield state
-    else:
-        if not socket_path(settings.data_dir).exists():
-            raise Misconfigured(
-                "No service runs on this data directory. Start `erni-audio serve`, or set REDIS_URL."
-            )
-        async with _connect(settings, socket_url(settings.data_dir), node) as state:
-            yield state
-
-
-@asynccontextmanager
-async def open_any_state(settings: Settings) -> AsyncIterator[State]:
-    """The store of the service that runs here; where none does, the same store, started for the while.
-
-    Raises Misconfigured if it can't be had.
-    """
-    if settings.redis_url is None and not await asyncio.to_thread(is_owned, settings.data_dir):
-        async with open_state(settings, own=True) as state:
-            yield state
-    else:
-        async with open_state(settings, own=False) as state:
-            yield state
-
-
-@asynccontextmanager
-async def _connect(settings: Settings, url: str, node: str) -> AsyncIterator[State]:
-    key = settings.encryption_key
-    vault = Vault(key.get_secret_value() if key else None)
-    try:
-        redis = Redis.from_url(url, socket_timeout=None, **{} if url.startswith("unix:") else _KEEP_ALIVE)
-    except ValueError as error:
-        raise Misconfigured(f"REDIS_URL is not a Redis URL: {error}") from None
-    async with redis:
-        ledger = Ledger(redis, vault, worker=f"{node}-{os.getpid()}", retention_days=settings.retention_days)
-        store = RedisStore(redis, vault, ledger)
-        try:
-            await store.check_key()
-        except (RedisError, OSError) as error:
-            raise Misconfigured(f"The store behind REDIS_URL can't be used: {error}") from None
-        yield State(url=url, redis=redis, vault=vault, ledger=ledger, store=store, node=node)
 
 
 def create_adapters(settings: Settings, state: State) -> dict[str, Adapter]:

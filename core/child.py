@@ -29,6 +29,9 @@ from typing import Any, Self
 
 from core.errors import ErniError, Rejected, Transient
 
+ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+"""Environment of children of which several run at once: threads in each would only compete."""
+
 _LINE_LIMIT = 64 * 2**20  # a 12-hour recording's words are one line of about 20 MB
 _PR_SET_PDEATHSIG = 1
 _ROOT = str(Path(__file__).resolve().parents[1])

@@ -6,18 +6,15 @@ import asyncio
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from core.child import Child, ChildDied
+from core.child import ONE_THREAD, Child, ChildDied
 from core.errors import Transient
-
-# Parallel work is by process here; threads in each would only compete with them.
-_ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
 
 
 class Children:
     """Up to `processes` of them, started when needed and used again. More calls than that wait."""
 
     def __init__(self, processes: int) -> None:
-        self._all = tuple(Child(environment=_ONE_THREAD) for _ in range(processes))
+        self._all = tuple(Child(environment=ONE_THREAD) for _ in range(processes))
         self._idle = list(self._all)
         self._slots = asyncio.Semaphore(processes)
 

@@ -6,7 +6,7 @@ import logging
 import signal
 from pathlib import Path
 
-from core.child import ChildDied, ChildFailed, run_in_child
+from core.child import ONE_THREAD, ChildDied, ChildFailed, run_in_child
 from core.errors import Transient
 from core.model import Audio
 from core.ports import Report
@@ -53,7 +53,7 @@ async def decode(
             memory_bytes=settings.decode_memory_bytes,
             cpu_seconds=settings.decode_cpu_seconds,
             timeout=timeout,
-            environment={"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},
+            environment=ONE_THREAD,
         )
     except TimeoutError:
         raise Transient("Decoding took longer than it was given.") from None

@@ -12,11 +12,11 @@ from typing import Self
 from core.child import ChildFailed
 from core.children import Children
 from core.detecting import Spans
+from core.engines.voice_embedding import VoiceModel
 from core.errors import Transient
 from core.listening import SpeechDetector
 from core.longform import Longform
 from core.model import Audio, Hints
-from core.models import models_dir, place_of, problems
 from core.ports import Accounts
 from core.settings import Settings
 from core.uploads import Encoder
@@ -29,7 +29,7 @@ class Studio:
 
     def __init__(self, settings: Settings, accounts: Accounts) -> None:
         processes = max(1, os.cpu_count() or 1)
-        self._settings = settings
+        self._voice_model = VoiceModel(settings)
         self.accounts = accounts
         self.detector = SpeechDetector(processes)
         self.decoders = asyncio.Semaphore(processes)
@@ -57,9 +57,8 @@ class Studio:
         self, audio: Audio, voices: Sequence[tuple[int, Spans]], hints: Hints
     ) -> Sequence[int] | None:
         """Which voices of different pieces are one person; with the local weights if they are there."""
-        folder, name = models_dir(self._settings), self._settings.local_speakers
-        lacking = await asyncio.to_thread(problems, folder, name, "speakers")
-        weights = [] if lacking else [str(place_of(folder, name) / "embedding.onnx")]
+        installed = await asyncio.to_thread(lambda: self._voice_model.installed)
+        weights = [os.fspath(self._voice_model.path)] if installed else []
         for embedding in (*weights, None):  # None: without weights, which can do it too
             try:
                 people: list[int] = await self._linkers.call(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,6 +24,7 @@ from core.model import (
     Word,
 )
 from core.ports import Capabilities, Diarizer, Readiness, Report, Submit, Transcriber
+from core.webhooks import KEPT, Addresses
 
 
 class MemoryStore:
@@ -192,3 +194,31 @@ class FakeAdapter:
 
     async def check(self) -> Readiness:
         return Readiness(usable=True)
+
+
+class MemoryHooks(Addresses):
+    """`core.ports.Hooks` within one process."""
+
+    def __init__(self, public_url: str | None, vendors: frozenset[str]) -> None:
+        super().__init__(public_url, vendors)
+        self._arrived: dict[tuple[str, str], float] = {}
+        self._news = asyncio.Condition()
+
+    async def arrived(self, vendor: str, job: str) -> None:
+        """A verified hook came."""
+        now = time.monotonic()
+        async with self._news:
+            self._arrived = {key: at for key, at in self._arrived.items() if now - at < KEPT}
+            self._arrived[vendor, job] = now
+            self._news.notify_all()
+
+    async def wait(self, vendor: str, job: str, seconds: float) -> bool:
+        """See `core.ports.Hooks`."""
+        key = (vendor, job)
+        try:
+            async with asyncio.timeout(seconds), self._news:
+                await self._news.wait_for(lambda: key in self._arrived)
+                del self._arrived[key]
+        except TimeoutError:
+            return False
+        return True

@@ -23,7 +23,7 @@ Verifier = Callable[[Mapping[str, str], bytes, float], str]
 id. Raises `Forged` if signature or time are wrong, or no job is named."""
 
 _WINDOW = 300.0  # seconds that a signed time may be off, against replays
-_KEPT = 3600  # seconds for which a hook waits for its waiter
+KEPT = 3600  # seconds for which a hook waits for its waiter
 _LOOK = 0.3  # seconds between two looks into the store
 _LONGEST_ID = 200
 
@@ -66,7 +66,7 @@ def job_in(body: bytes, field: str) -> str:
 # --- from the process that is called to the one that waits ---
 
 
-class _Addresses:
+class Addresses:
     """Where vendors are to call: those in `vendors`, if there is a `public_url`."""
 
     def __init__(self, public_url: str | None, vendors: frozenset[str]) -> None:
@@ -80,35 +80,7 @@ class _Addresses:
         return f"{self._public_url}/webhooks/{vendor}"
 
 
-class MemoryHooks(_Addresses):
-    """`core.ports.Hooks` within one process."""
-
-    def __init__(self, public_url: str | None, vendors: frozenset[str]) -> None:
-        super().__init__(public_url, vendors)
-        self._arrived: dict[tuple[str, str], float] = {}
-        self._news = asyncio.Condition()
-
-    async def arrived(self, vendor: str, job: str) -> None:
-        """A verified hook came."""
-        now = time.monotonic()
-        async with self._news:
-            self._arrived = {key: at for key, at in self._arrived.items() if now - at < _KEPT}
-            self._arrived[vendor, job] = now
-            self._news.notify_all()
-
-    async def wait(self, vendor: str, job: str, seconds: float) -> bool:
-        """See `core.ports.Hooks`."""
-        key = (vendor, job)
-        try:
-            async with asyncio.timeout(seconds), self._news:
-                await self._news.wait_for(lambda: key in self._arrived)
-                del self._arrived[key]
-        except TimeoutError:
-            return False
-        return True
-
-
-class RedisHooks(_Addresses):
+class RedisHooks(Addresses):
     """`core.ports.Hooks` across all processes on one store.
 
     A waiter looks every `look` seconds rather than blocking, which would hold a connection per job. A store
@@ -125,7 +97,7 @@ class RedisHooks(_Addresses):
     async def arrived(self, vendor: str, job: str) -> None:
         """A verified hook came. Raises Transient if the store can't be reached."""
         try:
-            await self._redis.set(_key(vendor, job), b"1", ex=_KEPT)
+            await self._redis.set(_key(vendor, job), b"1", ex=KEPT)
         except (RedisError, OSError) as error:
             raise Transient(f"The store can't be reached ({type(error).__name__}).") from error
 

@@ -10,10 +10,10 @@ from typing import Annotated
 import typer
 from redis.exceptions import RedisError
 
-from core.app import open_state
 from core.commands import exits
 from core.errors import Misconfigured
 from core.settings import Settings, load_settings
+from core.state import open_state
 from core.telemetry import configure_logging
 
 

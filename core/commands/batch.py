@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Any
 
 from core.accounts import MemoryAccounts, RedisAccounts
-from core.app import open_any_state
 from core.child import ChildDied, ChildFailed
 from core.commands import exits
 from core.commands.display import Bars, Lines
@@ -34,6 +33,7 @@ from core.ports import Accounts
 from core.registry import FORMATS, load, require
 from core.render.times import duration
 from core.settings import Settings
+from core.state import open_any_state
 from core.studio import Studio
 from core.voices import IDENTIFYING, Voices
 

@@ -17,12 +17,12 @@ from rich.table import Table
 from rich.text import Text
 
 from core.accounts import Cost, RedisAccounts
-from core.app import open_any_state
 from core.commands import exits
 from core.engines.prices import PRICED_ON
 from core.render.safe import clean
 from core.render.times import duration
 from core.settings import Settings, load_settings
+from core.state import open_any_state
 from core.telemetry import configure_logging
 
 SCHEMA = "urn:erni-audio:costs:1"

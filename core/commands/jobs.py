@@ -11,7 +11,6 @@ import typer
 from prometheus_client import CollectorRegistry
 from redis.exceptions import RedisError
 
-from core.app import State, open_state
 from core.commands import exits
 from core.errors import Misconfigured
 from core.intake import Intake
@@ -19,6 +18,7 @@ from core.jobs import Queue
 from core.ledger import JobView
 from core.render.safe import clean
 from core.settings import Settings, load_settings
+from core.state import State, open_state
 from core.telemetry import Metrics, configure_logging
 
 

@@ -10,7 +10,6 @@ from typing import cast
 
 from redis.exceptions import RedisError
 
-from core.app import State
 from core.commands.display import Bars
 from core.errors import ErniError
 from core.ledger import PREFIX, JobView
@@ -18,6 +17,7 @@ from core.model import JobState, Stage
 from core.progress import news
 from core.render.safe import clean
 from core.render.times import duration
+from core.state import State
 
 logger = logging.getLogger(__name__)
 

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import typer
 
 from core import app
-from core.app import Announcement, State
+from core.app import Announcement
 from core.commands import exits
 from core.commands.display import Bars, Lines, log_stream, make_display
 from core.commands.jobs_shown import JobsShown
@@ -20,6 +20,7 @@ from core.commands.wording import draft_notice
 from core.methods import Choice
 from core.ports import Adapter, Welcome, Welcoming
 from core.settings import Settings, load_settings
+from core.state import State
 from core.tasks import end
 from core.telemetry import configure_logging
 

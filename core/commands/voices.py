@@ -6,7 +6,7 @@ import asyncio
 import json
 import sys
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,12 +14,12 @@ import typer
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from core.app import State, open_state
 from core.commands import exits
 from core.engines.voice_embedding import VoiceModel
 from core.errors import Misconfigured, Rejected
 from core.render.safe import clean
 from core.settings import Settings, load_settings
+from core.state import State, open_any_state
 from core.telemetry import configure_logging
 from core.voice_files import checked_name, read, require_new, seal, unseal, write
 from core.voice_samples import Sampled, listen_to, pyannoteai
@@ -227,14 +227,7 @@ def _settings(*, adding: bool = False) -> Settings:
 @asynccontextmanager
 async def _voices(settings: Settings) -> AsyncIterator[tuple[Voices, State]]:
     """The voices in the store: of the service that runs on this data directory, or opened for this call."""
-    async with AsyncExitStack() as stack:
-        try:
-            state = await stack.enter_async_context(open_state(settings, own=True))
-        except Misconfigured as error:
-            try:  # a running service has it open
-                state = await stack.enter_async_context(open_state(settings, own=False))
-            except Misconfigured:
-                raise error from None
+    async with open_any_state(settings) as state:
         try:
             yield Voices(state.store, settings), state
         except RedisError as error:

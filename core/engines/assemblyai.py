@@ -8,12 +8,11 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 from urllib.parse import quote
 
-from core.engines.credentials import AssemblyAIAccount, account_id
+from core.engines.credentials import AssemblyAIAccount, account_id, key_in
 from core.engines.labelled_words import (
     OneCallEngine,
     OneCallTranscriber,
     Said,
-    key_in,
     languages_of,
     not_understood,
     part,

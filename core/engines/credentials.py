@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from core.errors import Misconfigured
 from core.settings import Names
 
 _CONFIG = SettingsConfigDict(env_file=".env", extra="ignore", populate_by_name=True)
@@ -146,3 +147,11 @@ def account_id(vendor: str, key: SecretStr | None) -> str:
     """A name for the account behind a key that gives nothing of the key away."""
     secret = key.get_secret_value() if key else ""
     return f"{vendor}:{hashlib.sha256(f'erni account {secret}'.encode()).hexdigest()[:8]}"
+
+
+def key_in(secret: SecretStr | None, variable: str) -> str:
+    """The key, empty if there is none. Raises Misconfigured if it can be none."""
+    key = secret.get_secret_value().strip() if secret else ""
+    if not (key.isascii() and (not key or key.isprintable())):
+        raise Misconfigured(f"{variable} holds characters that no key has. Copy the key once more.")
+    return key

@@ -7,13 +7,12 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any, Final
 
-from core.engines.credentials import DeepgramAccount, account_id
+from core.engines.credentials import DeepgramAccount, account_id, key_in
 from core.engines.labelled_words import (
     OneCallEngine,
     OneCallTranscriber,
     Said,
     content_type,
-    key_in,
     languages_of,
     not_understood,
     part,

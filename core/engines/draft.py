@@ -12,7 +12,7 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from core.child import Child, ChildDied, ChildFailed
+from core.child import ONE_THREAD, Child, ChildDied, ChildFailed
 from core.engines import machine
 from core.engines.speech import Span, vad_model
 from core.errors import Rejected, Transient
@@ -28,8 +28,6 @@ _PACKAGES = {
     "sklearn": "scikit-learn",
 }
 _EXTRA = "Install the extra: pip install 'erni-audio[draft]'."
-# Parallel work is by process here; threads in each would only compete with them.
-_ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 _RECOGNISER_BYTES = 256 * 2**20  # seen: 175 MB
 _MOST_PROCESSES = 16
 _BATCH_SECONDS = 30.0
@@ -131,7 +129,7 @@ class _Crew:
             if not self._children:
                 seen = await asyncio.to_thread(machine.probe)
                 size = min(seen.cores, seen.memory_bytes // 2 // _RECOGNISER_BYTES, _MOST_PROCESSES)
-                self._children = [Child(environment=_ONE_THREAD) for _ in range(max(1, size))]
+                self._children = [Child(environment=ONE_THREAD) for _ in range(max(1, size))]
                 for child in self._children:
                     self._free.put_nowait(child)
             self._users += 1
@@ -238,7 +236,7 @@ class DraftDiarizer:
     capabilities = Capabilities(word_times=False, takes_languages=False, takes_vocabulary=False)
 
     def __init__(self) -> None:
-        self._child = Child(environment=_ONE_THREAD)
+        self._child = Child(environment=ONE_THREAD)
 
     async def diarize(self, audio: Audio, hints: Hints, report: Report) -> Diarization:
         """The speaker turns of `audio.path`, one at a time, named S1, S2, ... in order of first appearance.

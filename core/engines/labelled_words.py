@@ -9,10 +9,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
-from pydantic import SecretStr
-
 from core.engines.vendor import Vendor
-from core.errors import AuthFailed, Misconfigured, Rejected, Transient
+from core.errors import AuthFailed, Rejected, Transient
 from core.model import Audio, Hints, Recognition, Word
 from core.ports import Capabilities, Diarizer, Readiness, Report, Transcriber
 
@@ -109,14 +107,6 @@ class OneCallEngine:
     async def close(self) -> None:
         """Close the connections. Safe to repeat; a later call opens them again."""
         await self._vendor.close()
-
-
-def key_in(secret: SecretStr | None, variable: str) -> str:
-    """The key, empty if there is none. Raises Misconfigured if it can be none."""
-    key = secret.get_secret_value().strip() if secret else ""
-    if not (key.isascii() and (not key or key.isprintable())):
-        raise Misconfigured(f"{variable} holds characters that no key has. Copy the key once more.")
-    return key
 
 
 def content_type(path: Path) -> str:

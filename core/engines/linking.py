@@ -15,6 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from core.cutting import Piece
+
 Turn = tuple[float, float, str]
 """Start and end in seconds, speaker."""
 
@@ -32,16 +34,6 @@ BRIEF = 1.5
 
 Floats = npt.NDArray[np.float64]
 Embedding = Floats
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Piece:
-    """A part of the recording, diarized from `start` to `end`, of which `keep_from` to `keep_to` counts."""
-
-    start: float
-    end: float
-    keep_from: float
-    keep_to: float
 
 
 def pieces(seconds: float, *, longest: float, overlap: float) -> list[Piece]:

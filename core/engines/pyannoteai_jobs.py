@@ -11,8 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
-from core.engines.credentials import PyannoteAIAccount
-from core.engines.labelled_words import key_in
+from core.engines.credentials import PyannoteAIAccount, key_in
 from core.engines.lenient import blames_audio
 from core.engines.vendor import Vendor, awaited
 from core.errors import AuthFailed, Misconfigured, Rejected, Transient

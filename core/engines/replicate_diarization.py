@@ -19,8 +19,8 @@ from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
 
-from core.engines.credentials import ReplicateAccount, account_id
-from core.engines.labelled_words import key_in, terms
+from core.engines.credentials import ReplicateAccount, account_id, key_in
+from core.engines.labelled_words import terms
 from core.engines.lenient import blames_audio, fraction, in_order, label, rows, spoken
 from core.engines.vendor import Vendor, awaited
 from core.errors import AuthFailed, ErniError, Misconfigured, Rejected, Transient

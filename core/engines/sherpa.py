@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from core.cutting import Piece
 from core.engines import pcm
-from core.engines.linking import Embedding, Piece, Turn, assemble, link, pieces
+from core.engines.linking import Embedding, Turn, assemble, link, pieces
 from core.errors import Misconfigured
 
 _LONGEST = 1500.0  # seconds diarized at once: about 4,000 embeddings to compare

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from core.child import Child, ChildDied, ChildFailed
+from core.child import ONE_THREAD, Child, ChildDied, ChildFailed
 from core.errors import Misconfigured, Transient
 from core.identification import Span
 from core.models import models_dir, place_of, problems
@@ -50,7 +50,7 @@ class VoiceModel:
         """
         if not self._digest:
             try:
-                self._digest = await asyncio.to_thread(_sha256, self._path)
+                self._digest = await asyncio.to_thread(_sha256, self.path)
             except OSError:
                 raise Misconfigured(_MISSING) from None
         return self._digest
@@ -62,7 +62,7 @@ class VoiceModel:
         """
         if not self.installed:
             raise Misconfigured(_MISSING)
-        model = {"embedding": os.fspath(self._path)}
+        model = {"embedding": os.fspath(self.path)}
         async with Child() as child:
             await _call(child, "load", model)
             spans = [(os.fspath(path), start, end) for path, (start, end) in pieces]
@@ -70,13 +70,14 @@ class VoiceModel:
         return found
 
     @property
-    def _path(self) -> Path:
+    def path(self) -> Path:
+        """Where the network's file is, or would be."""
         return place_of(self._folder, self._name) / "embedding.onnx"
 
 
 async def find_speech_in(paths: Sequence[Path]) -> list[Piece]:
     """Where somebody speaks in files of decoded audio. Raises Misconfigured (no detector) or Transient."""
-    async with Child(environment={"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}) as child:
+    async with Child(environment=ONE_THREAD) as child:
         return [
             (path, (start, end))
             for path in paths

@@ -17,7 +17,6 @@ from prometheus_client import CollectorRegistry
 from core import doors, jobs, retrying
 from core import worker as worker_module
 from core.accounts import RedisAccounts
-from core.app import open_state
 from core.doors import Doors
 from core.errors import AuthFailed, Rejected, Transient
 from core.hearing import Listener
@@ -27,6 +26,7 @@ from core.ledger import Claim, JobView, Ledger, job_id
 from core.model import Job, JobState, Policy, Recording, SpeakerTurn, Stage, Transcript, Word
 from core.ports import Readiness, Submit
 from core.settings import Settings, load_settings
+from core.state import open_state
 from core.store import RedisStore
 from core.studio import Studio
 from core.tasks import end

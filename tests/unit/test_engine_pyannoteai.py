@@ -16,7 +16,7 @@ from core.errors import AuthFailed, Misconfigured, QuotaExhausted, Rejected, Tra
 from core.model import Audio, Hints, SpeakerTurn
 from core.ports import Diarizer, Hooked, Transcriber
 from core.settings import Settings, load_settings
-from core.webhooks import MemoryHooks
+from core.testing import MemoryHooks
 from tests.tiny_models import write_wav
 from tests.vendors.faults import HTML, Fault
 from tests.vendors.pyannoteai import KEY, PyannoteAIServer

@@ -17,7 +17,7 @@ from core.errors import AuthFailed, Misconfigured, QuotaExhausted, Rejected, Tra
 from core.model import Audio, Hints, Recognition
 from core.ports import Hooked
 from core.settings import Settings, load_settings
-from core.webhooks import MemoryHooks
+from core.testing import MemoryHooks
 from tests.tiny_models import write_wav
 from tests.vendors.faults import HTML, Fault
 from tests.vendors.replicate import TOKEN, VERSION, ReplicateServer

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.engines.linking import Embedding, Piece, assemble, link, pieces
+from core.cutting import Piece
+from core.engines.linking import Embedding, assemble, link, pieces
 from core.engines.sherpa import alone_spans
 
 

@@ -29,7 +29,8 @@ from core.ledger import PREFIX
 from core.model import Audio, Hints
 from core.registry import WEBHOOKS
 from core.settings import load_settings
-from core.webhooks import Forged, MemoryHooks, RedisHooks, Verifier, routes, verifiers
+from core.testing import MemoryHooks
+from core.webhooks import Forged, RedisHooks, Verifier, routes, verifiers
 from tests.tiny_models import write_wav
 from tests.vendors import pyannoteai, replicate
 from tests.vendors.faults import Fault, serving

@@ -90,9 +90,11 @@ class Group:
         )
 
 
-def ideal(groups: Sequence[Group]) -> float:
-    """Seconds of the slowest single piece of all, with its upload."""
-    return max((group.slowest for group in groups), default=0.0)
+def ideal(groups: Sequence[Group], *, in_turn: bool) -> float:
+    """Seconds of the slowest single piece of all, with its upload; of both groups' slowest if one needs the
+    other's result (`in_turn`)."""
+    slowest = [group.slowest for group in groups]
+    return sum(slowest) if in_turn else max(slowest, default=0.0)
 
 
 def bound(groups: Sequence[Group], *, in_turn: bool) -> float:
@@ -203,7 +205,7 @@ def recording(path: Path, decoded: Path, seconds: float) -> Audio:
 
 def row(label: str, name: str, audio: Audio, fast: Run, slow: Run | None) -> list[str]:
     """Of the page's table."""
-    best, least = ideal(fast.groups), bound(fast.groups, in_turn=fast.in_turn)
+    best, least = ideal(fast.groups, in_turn=fast.in_turn), bound(fast.groups, in_turn=fast.in_turn)
     after = slow.seconds if slow else fast.seconds
     return [
         label,
@@ -318,10 +320,10 @@ the same piece, detecting speech) they are not asked again: the answer is copied
 the first time passes.
 
 **Ideal** is the slowest single piece with its upload at full bandwidth: what infinitely many requests at
-once and no local work would take. For methods that send one piece, one after another is the same. **Bound**
-is what no client can beat with these accounts: also all bytes through the bandwidth, all recognition in as
-many requests at once as the account allows, and no more of them a minute than it allows. A model that gives
-text only hears the speakers' turns, so it has to wait for them: the bounds of the two add up.
+once and no local work would take. A model that gives text only hears the speakers' turns, so it has to wait for
+them: there it is the slowest piece of each of the two, and their bounds add up. For methods that send one
+piece, one after another is the same. **Bound** is what no client can beat with these accounts: also all bytes through the bandwidth, all recognition in as
+many requests at once as the account allows, and no more of them a minute than it allows.
 
 **Encoding** and **detection** are seconds of child processes, two of each at once at most; **loop** is what
 the process itself took, including the servers, which run in it. Before the first byte leaves, the piece is

@@ -39,7 +39,7 @@ PROBE = 600.0  # seconds after which a probe that nobody heard of counts as lost
 RESERVED = 86400.0  # seconds for which money is set aside: hardly a recording takes longer
 
 _PLACE = f"{PREFIX}:accounts"
-_SCRIPTS = ("take", "renew", "pause", "resting", "failed", "reserve", "settle")
+_SCRIPTS = ("take", "renew", "pause", "resting", "failed", "undecided", "reserve", "settle")
 
 
 def _unchanged() -> float:
@@ -69,8 +69,8 @@ class RedisAccounts(Accounting):
             await _quietly("a pause", self._run("pause", account, seconds))
 
     async def resting(self, engine: str) -> float:
-        """See the port. After a rest one caller is told 0; the others wait until that one reports how the
-        engine did, or for ten minutes. Raises Transient if the store can't be asked."""
+        """See the port. After a rest one caller is told 0; the others wait until that one says how the engine
+        did or that it is undecided, or for ten minutes. Raises Transient if the store can't be asked."""
         return float(await _asked(self._run("resting", engine, FIRST_REST, PROBE)))
 
     async def worked(self, engine: str) -> None:
@@ -84,6 +84,10 @@ class RedisAccounts(Accounting):
         tell_rest(
             engine, float(await _quietly("an engine's failure", self._run("failed", engine, *limits)) or 0)
         )
+
+    async def undecided(self, engine: str) -> None:
+        """See the port. A store that can't be asked is only logged: the probe then comes free by itself."""
+        await _quietly("a probe given back", self._run("undecided", engine))
 
     async def _take(self, account: str, token: str, concurrency: int, per_minute: int) -> float | None:
         answer = await _asked(self._run("take", account, token, concurrency, per_minute, MINUTE, LEASE))
@@ -216,6 +220,11 @@ class MemoryAccounts(Accounting):
                 return
         breaker.till, breaker.probed = now + breaker.rest, -math.inf
         tell_rest(engine, breaker.rest)
+
+    async def undecided(self, engine: str) -> None:
+        """See the port."""
+        if engine in self._breakers:
+            self._breakers[engine].probed = -math.inf
 
     async def _take(self, account: str, token: str, concurrency: int, per_minute: int) -> float | None:
         state, now = self._accounts.setdefault(account, _Account()), self._now()

@@ -21,8 +21,10 @@ from core.errors import ErniError, Misconfigured
 from core.http import HttpServer
 from core.intake import Intake
 from core.jobs import LONG, SHORT, Queue
+from core.kept import RedisKept
+from core.links import OpenLinks
 from core.methods import Choice, create_engines, prepare
-from core.ports import Adapter, AdapterContext, Engine, Readiness
+from core.ports import Adapter, AdapterContext, Engine, Jobs, Readiness, Routed
 from core.progress import relay_progress
 from core.registry import ADAPTERS, load, require
 from core.settings import Settings
@@ -43,10 +45,12 @@ _POST_SECONDS = 5.0  # how long a stopping service delivers what is ready
 _Work = dict[str, Coroutine[Any, Any, None]]
 
 
-def create_adapters(settings: Settings, state: State) -> dict[str, Adapter]:
+def create_adapters(settings: Settings, state: State, jobs: Jobs) -> dict[str, Adapter]:
     """The enabled adapters by door. Raises Misconfigured naming a missing variable."""
-    context = AdapterContext(settings=settings, store=state.store, node_id=state.node)
     adapters: dict[str, Adapter] = {}
+    context = AdapterContext(
+        settings=settings, store=state.store, jobs=jobs, links=OpenLinks(adapters), node_id=state.node
+    )
     for name in settings.adapters:
         adapter: Adapter = load(require(ADAPTERS, name, "front door in ERNI_ADAPTERS"))(context)
         adapters[adapter.door] = adapter
@@ -103,22 +107,23 @@ async def _run(
 ) -> None:
     verifiers = webhooks.verifiers()
     hooks = webhooks.RedisHooks(state.redis, settings.public_url, frozenset(verifiers))
-    studio = Studio(settings, RedisAccounts(state.redis, settings))
+    kept = RedisKept(state.redis, state.vault, settings)
+    studio = Studio(settings, RedisAccounts(state.redis, settings), kept)
     # Each lane has engines of its own, so that a short recording never waits for a long one's process.
     lanes = {
         lane: (jobs, create_engines(settings, hooks))
         for lane, jobs in ((SHORT, settings.short_workers), (LONG, settings.long_workers))
         if jobs
     }
-    adapters = create_adapters(settings, state) if front_doors else {}
-    doors = Doors(state.redis, state.ledger, state.vault, adapters, work)
     options: dict[str, Any] = {
         "redelivery_seconds": settings.redelivery_seconds,
         "drain_seconds": settings.drain_seconds,
         "worker": f"{state.node}-{os.getpid()}",
     }
     async with Queue(state.url, state.ledger, **options) as queue:
-        intake = Intake(state.ledger, queue, state.store, settings, metrics)
+        intake = Intake(state.ledger, queue, state.store, settings, metrics, kept=kept)
+        adapters = create_adapters(settings, state, intake) if front_doors else {}
+        doors = Doors(state.redis, state.ledger, state.vault, adapters, work)
         shared: dict[str, Any] = {
             "ledger": state.ledger,
             "queue": queue,
@@ -146,7 +151,15 @@ async def _run(
             port=settings.http_port,
             probes=_probes(state, {name: e for _, es in lanes.values() for name, e in es.items()}, adapters),
             registry=registry,
-            routes=webhooks.routes(verifiers, hooks.arrived),
+            routes=[
+                *webhooks.routes(verifiers, hooks.arrived),
+                *(
+                    route
+                    for adapter in adapters.values()
+                    if isinstance(adapter, Routed)
+                    for route in adapter.routes()
+                ),
+            ],
         )
         try:
             if front_doors:

@@ -59,7 +59,9 @@ class Child:
     """A process that runs functions for us. Calls queue up behind one another.
 
     `memory_bytes` limits the address space and `cpu_seconds` the processor time of the whole process; None
-    means no limit. Started with the first call and again after a death.
+    means no limit. It runs at the lowest priority: the event loop, and whatever else is on the machine, goes
+    first, and where nothing else wants a processor it is as fast as any. Started with the first call and
+    again after a death.
     """
 
     def __init__(
@@ -67,7 +69,7 @@ class Child:
         *,
         memory_bytes: int | None = None,
         cpu_seconds: int | None = None,
-        nice: int = 5,
+        nice: int = 19,
         environment: Mapping[str, str] | None = None,
     ) -> None:
         self._limits = {"memory_bytes": memory_bytes, "cpu_seconds": cpu_seconds, "nice": nice}

@@ -2,7 +2,12 @@
 
 It listens on a Unix socket in a 0700 directory and on no TCP port, and acknowledges a write only once it is
 in the append-only file on disk. It outlives a killed service, so nothing in flight is lost: the next start
-adopts it. One service owns a data directory at a time.
+adopts it. One service owns a data directory at a time; commands use the server beside it, or without one.
+
+All of them are equal towards the server: each starts it again when it ends, and the last to leave stops it.
+Locks in the directory say who is there, because the kernel frees those of a killed process: `owner` is the
+service's, `users` is shared by all and exclusive while the last one stops the server, `starting` is taken by
+who starts it.
 """
 
 from __future__ import annotations
@@ -16,8 +21,11 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -38,6 +46,8 @@ _START_SECONDS = 60.0  # a large append-only file takes a while to load
 _CHECK_SECONDS = 1.0
 _ANSWER_SECONDS = 5.0
 _SILENT_CHECKS = 3  # of up to 6 s each: a disk that stalls is not a frozen server
+_STOP_SECONDS = 20.0
+_LOCK_SECONDS = 300.0  # longer than any start, mending included
 _OLDEST_SERVER = (6, 2)  # docket needs XAUTOCLAIM
 
 
@@ -83,33 +93,21 @@ def socket_url(data_dir: Path) -> str:
     return f"unix://{quote(str(socket_path(data_dir)))}"
 
 
-def is_owned(data_dir: Path) -> bool:
-    """Whether a service owns the server of this data directory now."""
-    try:
-        lock_file = os.open(data_dir.absolute() / "valkey" / "owner", os.O_RDWR | os.O_CLOEXEC)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(lock_file)
-    return False
-
-
 class EmbeddedValkey:
-    """Owns the server of `data_dir` while the context is open: starts or adopts, restarts, stops.
+    """Keeps the server of `data_dir` up while the context is open: starts or adopts it, and starts it again
+    whenever it ends. The last one to leave stops it. A `service` owns the directory; a command does not.
 
     Raises Misconfigured if another service owns the directory or the server can't be started.
     """
 
-    def __init__(self, data_dir: Path) -> None:
+    def __init__(self, data_dir: Path, *, service: bool = True) -> None:
         self._directory = data_dir.absolute() / "valkey"
         self._socket = socket_path(data_dir)
         self.url = socket_url(data_dir)
-        self._lock_file: int | None = None
-        self._process: asyncio.subprocess.Process | None = None
+        self._service = service
+        self._owner: int | None = None
+        self._users: int | None = None
+        self._child: subprocess.Popen[bytes] | None = None
         self._keeper: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
@@ -117,14 +115,17 @@ class EmbeddedValkey:
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             if directory.stat().st_uid != os.getuid():
                 raise Misconfigured(
-                    f"{directory} belongs to another user. Set ERNI_DATA_DIR to one of yours."
+                    f"{directory} belongs to another user. Run this as that user, or set ERNI_DATA_DIR."
                 )
             directory.chmod(0o700)
-        self._own()
+        if self._service:
+            self._own()
         try:
+            self._users = self._open("users")
+            await _locked(self._users, fcntl.LOCK_SH)
             await self._ensure()
         except BaseException:
-            self._disown()
+            await self._leave()
             raise
         self._keeper = asyncio.create_task(self._keep(), name="valkey keeper")
         return self
@@ -132,44 +133,65 @@ class EmbeddedValkey:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._keeper is not None:
-            await end(self._keeper)
-        await self._stop()
-        self._disown()
+        try:
+            if self._keeper is not None:
+                await end(self._keeper)
+        finally:
+            await self._leave()
+
+    def _open(self, name: str) -> int:
+        return os.open(self._directory / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
 
     def _own(self) -> None:
-        path = self._directory / "owner"
-        self._lock_file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._owner = self._open("owner")
         try:
-            fcntl.flock(self._lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(self._owner, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            owner = os.read(self._lock_file, 32).decode(errors="replace").strip()
-            os.close(self._lock_file)
-            self._lock_file = None
+            owner = os.read(self._owner, 32).decode(errors="replace").strip()
+            self._unlock()
             raise Misconfigured(
                 f"Another service (process {owner}) uses this data directory. Stop it, or set ERNI_DATA_DIR."
             ) from None
-        os.ftruncate(self._lock_file, 0)
-        os.write(self._lock_file, str(os.getpid()).encode())
+        os.ftruncate(self._owner, 0)
+        os.write(self._owner, str(os.getpid()).encode())
 
-    def _disown(self) -> None:
-        if self._lock_file is not None:
-            os.close(self._lock_file)
-            self._lock_file = None
+    def _unlock(self) -> None:
+        for file in (self._users, self._owner):
+            if file is not None:
+                os.close(file)
+        self._users = self._owner = None
 
-    async def _ensure(self) -> None:
-        if await self._answers():
-            return
-        await self._end_remains()
-        await self._start()
-        if await self._wait_until_up():
-            return
-        await self._mend()
-        await self._start()
-        if not await self._wait_until_up():
-            raise Misconfigured(
-                f"The bundled Valkey does not start; its log is {self._directory / 'valkey.log'}."
-            )
+    async def _leave(self) -> None:
+        try:
+            if self._users is not None and _is_last(self._users):
+                await self._stop()
+        finally:
+            self._unlock()
+
+    async def _ensure(self) -> bool:
+        """Whether it had to be started."""
+        async with self._starting():
+            if await self._answers():
+                return False
+            await self._end_remains()
+            if await self._wait_until_up(self._start()):
+                return True
+            await self._end_remains()  # two servers on one file would destroy it
+            await self._mend()
+            if await self._wait_until_up(self._start()):
+                return True
+        raise Misconfigured(
+            f"The bundled Valkey does not start; its log is {self._directory / 'valkey.log'}."
+        )
+
+    @asynccontextmanager
+    async def _starting(self) -> AsyncIterator[None]:
+        file = self._open("starting")
+        try:
+            await _locked(file, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(file)
 
     def _server(self) -> Path:
         note = self._directory / "server"
@@ -177,29 +199,33 @@ class EmbeddedValkey:
         note.write_text(str(server))
         return server
 
-    async def _start(self) -> None:
-        # Paths are relative to the working directory, so that spaces in it need no quoting.
-        self._process = await asyncio.create_subprocess_exec(
-            str(self._server()),
-            *("--port", "0"),
-            *("--unixsocket", self._socket_argument()),
-            *("--unixsocketperm", "700"),
-            *("--dir", "."),
-            *("--appendonly", "yes"),
-            *("--appendfsync", "always"),
-            *("--aof-load-truncated", "yes"),
-            *("--save", ""),
-            *("--maxmemory-policy", "noeviction"),
-            *("--daemonize", "no"),
-            *("--pidfile", "valkey.pid"),
-            *("--logfile", "valkey.log"),
-            *("--loglevel", "warning"),
+    def _start(self) -> subprocess.Popen[bytes]:
+        # Not asyncio's: that one kills a child which its parent leaves to others.
+        self._child = subprocess.Popen(  # noqa: S603
+            [
+                str(self._server()),
+                # Paths are relative to the working directory, so that spaces in it need no quoting.
+                *("--port", "0"),
+                *("--unixsocket", self._socket_argument()),
+                *("--unixsocketperm", "700"),
+                *("--dir", "."),
+                *("--appendonly", "yes"),
+                *("--appendfsync", "always"),
+                *("--aof-load-truncated", "yes"),
+                *("--save", ""),
+                *("--maxmemory-policy", "noeviction"),
+                *("--daemonize", "no"),
+                *("--pidfile", "valkey.pid"),
+                *("--logfile", "valkey.log"),
+                *("--loglevel", "warning"),
+            ],
             cwd=self._directory,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.DEVNULL,
-            stderr=asyncio.subprocess.DEVNULL,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
             start_new_session=True,  # a Ctrl-C in the terminal is the service's to handle, in order
         )
+        return self._child
 
     async def _answers(self) -> bool:
         async with self._client() as client:
@@ -212,11 +238,11 @@ class EmbeddedValkey:
                 return False
         return True
 
-    async def _wait_until_up(self) -> bool:
+    async def _wait_until_up(self, started: subprocess.Popen[bytes] | None = None) -> bool:
         async with self._client() as client:
             deadline = asyncio.get_running_loop().time() + _START_SECONDS
             while asyncio.get_running_loop().time() < deadline:
-                if self._process is not None and self._process.returncode is not None:
+                if started is not None and started.poll() is not None:
                     return False
                 try:
                     async with asyncio.timeout(_ANSWER_SECONDS):
@@ -229,24 +255,35 @@ class EmbeddedValkey:
 
     async def _end_remains(self) -> None:
         """End a server that holds the files but does not answer (frozen, or without its socket)."""
-        if (pid := self._silent_server()) is None:
+        if await self._ended(0.1) or (pid := self._running()) is None:
             return
         logger.warning("ending a Valkey that does not answer, process %d", pid)
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
-        for _ in range(500):
-            if self._silent_server() is None:
-                return
-            await asyncio.sleep(0.01)
+        self._signal(signal.SIGKILL)
+        await self._ended(5.0)
 
-    def _silent_server(self) -> int | None:
-        """The process that runs in our directory by its own word, where the system lets us look."""
+    def _running(self) -> int | None:
+        """The server's process: our child, or what runs in our directory where the system lets us look."""
+        if self._child is not None and self._child.poll() is None:
+            return self._child.pid
         try:
             pid = int((self._directory / "valkey.pid").read_text())
             held = Path(f"/proc/{pid}/cwd").resolve(strict=True)
         except (OSError, ValueError):
             return None
         return pid if held == self._directory.resolve() else None
+
+    def _signal(self, number: signal.Signals) -> None:
+        if (pid := self._running()) is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, number)
+
+    async def _ended(self, within: float) -> bool:
+        deadline = asyncio.get_running_loop().time() + within
+        while self._running() is not None:
+            if asyncio.get_running_loop().time() > deadline:
+                return False
+            await asyncio.sleep(0.01)
+        return True
 
     def _socket_argument(self) -> str:
         inside = self._socket.parent == self._directory
@@ -287,35 +324,75 @@ class EmbeddedValkey:
     async def _keep(self) -> None:
         silent = 0
         while True:
-            if not await self._ended(_CHECK_SECONDS):
+            if not await self._closed(_CHECK_SECONDS):
                 silent = 0 if await self._answers() else silent + 1
                 if silent < _SILENT_CHECKS:
                     continue
-            logger.error("Valkey ended or is frozen; starting it again")
+            self._running()  # reaps a dead child, which somebody else may replace
             try:
-                await self._ensure()
+                if await self._ensure():
+                    logger.error("Valkey had ended or was frozen; it was started again")
             except Misconfigured as error:
                 logger.error("%s", error)  # noqa: TRY400  (the message says it all; tried again)
                 await asyncio.sleep(_CHECK_SECONDS)
 
-    async def _ended(self, within: float) -> bool:
-        if self._process is None:  # adopted: not our child, so it can only be asked
-            await asyncio.sleep(within)
-            return False
+    async def _closed(self, within: float) -> bool:
+        """Whether nobody listens at the socket, as soon as that is so or after `within` seconds."""
+        loop = asyncio.get_running_loop()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(within):
-                await self._process.wait()
-        return self._process.returncode is not None
+                while True:
+                    with socket.socket(socket.AF_UNIX) as connection:
+                        connection.setblocking(False)
+                        try:
+                            await loop.sock_connect(connection, str(self._socket))
+                            await loop.sock_recv(connection, 1)  # nothing comes but the end
+                        except (ConnectionRefusedError, FileNotFoundError):
+                            return True
+                        except OSError as error:
+                            logger.debug("the connection to Valkey failed (%s)", type(error).__name__)
+                    await asyncio.sleep(0.01)
+        return False
 
     async def _stop(self) -> None:
-        async with self._client() as client:
-            with contextlib.suppress(RedisError, OSError):
-                async with asyncio.timeout(_ANSWER_SECONDS):
-                    await client.shutdown()
-        if self._process is not None:
-            try:
-                async with asyncio.timeout(20):
-                    await self._process.wait()
-            except TimeoutError:
-                self._process.kill()
-                await self._process.wait()
+        deadline = asyncio.get_running_loop().time() + _STOP_SECONDS
+        try:
+            async with self._client() as client:
+                while asyncio.get_running_loop().time() < deadline:
+                    with contextlib.suppress(RedisError, OSError):
+                        async with asyncio.timeout(_ANSWER_SECONDS):
+                            await client.shutdown()
+                    if await self._ended(0.1):  # else it may be on its way up, without a socket yet
+                        return
+            await self._end_remains()
+        except BaseException:  # somebody can't wait for this, as with a second Ctrl-C
+            self._signal(signal.SIGTERM)
+            raise
+
+
+async def _locked(file: int, kind: int) -> None:
+    """Take a lock once it is free. Asked again and again, since a thread that waits can't be cancelled.
+
+    Raises Misconfigured if that takes for ever.
+    """
+    deadline = asyncio.get_running_loop().time() + _LOCK_SECONDS
+    while True:
+        try:
+            return fcntl.flock(file, kind | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if asyncio.get_running_loop().time() > deadline:
+                raise Misconfigured(
+                    "Another process starts or stops the store of this data directory and does not get done. "
+                    "End that process, or set ERNI_DATA_DIR."
+                ) from None
+        await asyncio.sleep(0.01)
+
+
+def _is_last(users: int) -> bool:
+    """Give up one's share. Whether nobody has one any more; newcomers then wait until the file is closed."""
+    fcntl.flock(users, fcntl.LOCK_UN)  # first out: of several who leave at once, one gets in again
+    try:
+        fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

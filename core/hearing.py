@@ -14,12 +14,12 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from core.attribution import attribute, label_speakers, merge_channels, merge_speakers
-from core.child import ChildDied, ChildFailed
+from core.breaker import ENGINE_TROUBLE, Breaker, Watched
 from core.detecting import Detection, Detector, Spans
 from core.drift import drifts
-from core.errors import AuthFailed, Misconfigured, OverBudget, Rejected, Transient
+from core.errors import AuthFailed, Misconfigured, Rejected, Transient
 from core.invented import cut_invented
-from core.longform import Incomplete, Longform
+from core.longform import Incomplete, Longform, deadline
 from core.model import Audio, Diarization, Hints, Recognition, SpeakerTurn, Stage, Transcript, Utterance, Word
 from core.ports import Capabilities, Diarizer, Probing, Transcriber
 from core.render.times import clock
@@ -32,8 +32,6 @@ T = TypeVar("T")
 Progress = Callable[[Stage, float | None], None]
 """Takes the stage and its finished fraction (None if unknown). Cheap: may be called often."""
 
-ENGINE_TROUBLE = (Transient, AuthFailed, Misconfigured, ChildDied, ChildFailed, TimeoutError, OSError)
-"""What an engine may raise through no fault of the recording: the next one is tried."""
 
 UNLABELLED = "The speakers could not be told apart, so the text stands without them."
 
@@ -162,12 +160,13 @@ class _Chain:
         self._telling: tuple[str, Diarizer, asyncio.Task[Diarization | Exception]] | None = None
         self._told_in_vain: dict[str, Exception] = {}
         self._speech = Detection(detector, audio)
-        self._allowed: set[str] = set()
+        self._breaker = Breaker(longform.accounts)
 
     async def close(self) -> None:
         """End what still runs."""
         await end(*([self._telling[2]] if self._telling else []))
         await self._speech.close()
+        await self._breaker.close()
 
     async def hear(
         self, listener: Listener, later: Sequence[Listener], words: Recognition | None = None
@@ -176,8 +175,8 @@ class _Chain:
         as its transcriber does."""
         self._progress(Stage.RECOGNISING, 0.0)
         transcriber = listener.transcriber
-        if isinstance(transcriber, Probing):
-            await transcriber.prepare()
+        if isinstance(transcriber, Probing) and not transcriber.prepared:
+            await self._breaker.guard(listener.transcriber_engine, transcriber, self._prepare)
         can = transcriber.capabilities
         if can.account and not await self._speech.anybody():
             return _Heard(engine="speech detection")  # nothing is spent on silence or music
@@ -249,10 +248,11 @@ class _Chain:
             finally:
                 await detection.close()
             turns = Diarization(turns=tuple(SpeakerTurn(start=s, end=e, speaker="one") for s, e in spans))
-            found = await self._guarded(
+            found = await self._breaker.guard(
                 listener.transcriber_engine,
-                self._longform.transcribe(
-                    listener.transcriber, listener.transcriber_engine, audio, self._hints, report, turns=turns
+                listener.transcriber,
+                lambda hears: self._longform.transcribe(
+                    hears, listener.transcriber_engine, audio, self._hints, report, turns=turns
                 ),
             )
             return await asyncio.to_thread(_cut, found, speech, self._hints)
@@ -282,10 +282,11 @@ class _Chain:
         )
 
     async def _words(self, listener: Listener, turns: Diarization | None = None) -> Recognition:
-        return await self._guarded(
+        return await self._breaker.guard(
             listener.transcriber_engine,
-            self._longform.transcribe(
-                listener.transcriber,
+            listener.transcriber,
+            lambda hears: self._longform.transcribe(
+                hears,
                 listener.transcriber_engine,
                 self._audio,
                 self._hints,
@@ -331,33 +332,21 @@ class _Chain:
 
     def _start_telling(self, engine: str, diarizer: Diarizer) -> None:
         if self._telling is None and (engine or diarizer.name) not in self._told_in_vain:
-            work = self._longform.diarize(diarizer, engine, self._audio, self._hints, self._share(1))
-            task = asyncio.create_task(_settled(self._guarded(engine, work)), name=f"diarizer {engine}")
+            work = self._breaker.guard(
+                engine,
+                diarizer,
+                lambda tells: self._longform.diarize(tells, engine, self._audio, self._hints, self._share(1)),
+            )
+            task = asyncio.create_task(_settled(work), name=f"diarizer {engine}")
             self._telling = engine, diarizer, task
 
-    async def _guarded(self, engine: str, work: Awaitable[T]) -> T:
-        """`work` unless the engine is resting; how it ends is told to everybody who shares the engine."""
-        if not engine:
-            return await work
-        if engine not in self._allowed:  # asked once a recording: the answer may be the only try there is
-            resting = await self._accounts.resting(engine)
-            if resting > 0:
-                if asyncio.iscoroutine(work):
-                    work.close()
-                raise Transient(f"{engine} failed repeatedly and is left alone for now.", retry_after=resting)
-            self._allowed.add(engine)
-        try:
-            found = await work
-        except OverBudget:
-            raise
-        except Rejected:
-            await self._accounts.worked(engine)  # a refusal is an answer
-            raise
-        except ENGINE_TROUBLE:
-            await self._accounts.failed(engine)
-            raise
-        await self._accounts.worked(engine)
-        return found
+    async def _prepare(self, transcriber: Watched) -> None:
+        can = transcriber.capabilities
+        async with (
+            self._accounts.permit(can.account, concurrency=can.concurrency, per_minute=can.per_minute),
+            asyncio.timeout(deadline(self._audio.seconds, vendor=True)),
+        ):
+            await transcriber.prepare()
 
     def _share(self, index: int) -> Callable[[float], None]:
         def report(fraction: float) -> None:
@@ -369,7 +358,7 @@ class _Chain:
 
 
 def _cut(words: Recognition, speech: Spans | None, hints: Hints) -> Recognition:
-    return cut_invented(words, speech=speech, vocabulary=hints.vocabulary)[0]
+    return cut_invented(words, speech=speech, vocabulary=hints.vocabulary)
 
 
 def _attributed(words: Sequence[Word], turns: Diarization) -> tuple[Utterance, ...]:

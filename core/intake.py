@@ -9,8 +9,9 @@ from redis.exceptions import RedisError
 from core.errors import Transient
 from core.jobs import LONG, SHORT, Queue
 from core.ledger import Ledger, Ticket
-from core.model import JobState, Recording
+from core.model import JobState, JobView, Recording, Transcript
 from core.pipeline import is_long
+from core.ports import Kept
 from core.settings import Settings
 from core.store import RedisStore
 from core.telemetry import Metrics
@@ -29,16 +30,24 @@ def refusal(recording: Recording, settings: Settings) -> str:
 
 
 class Intake:
-    """`submit` is what adapters are given."""
+    """`submit` is what adapters are given, and the `Jobs` port."""
 
     def __init__(
-        self, ledger: Ledger, queue: Queue, store: RedisStore, settings: Settings, metrics: Metrics
+        self,
+        ledger: Ledger,
+        queue: Queue,
+        store: RedisStore,
+        settings: Settings,
+        metrics: Metrics,
+        *,
+        kept: Kept | None = None,
     ) -> None:
         self._ledger = ledger
         self._queue = queue
         self._store = store
         self._settings = settings
         self._metrics = metrics
+        self._kept = kept
 
     async def submit(self, recording: Recording) -> str:
         """Accept a share durably and return its job id; a known key is a no-op. See `core.ports.Submit`."""
@@ -61,6 +70,27 @@ class Intake:
             if view := await self._ledger.view(job_id):
                 self._metrics.job(view.job.recording.platform, JobState.CANCELLED)
         return done
+
+    async def view(self, job_id: str) -> JobView | None:
+        """See `core.ports.Jobs`."""
+        return await self._ledger.view(job_id)
+
+    async def transcript(self, job_id: str) -> Transcript | None:
+        """See `core.ports.Jobs`."""
+        view = await self._ledger.view(job_id)
+        if view is None or view.result is None or view.state not in {JobState.DONE, JobState.DELIVERING}:
+            return None
+        return await self._store.transcript(view.result)
+
+    async def forget(self, job_id: str) -> None:
+        """See `core.ports.Jobs`."""
+        view = await self._ledger.view(job_id)
+        if view is not None and view.result is not None:
+            transcript = await self._store.transcript(view.result)
+            if transcript is not None and self._kept is not None:
+                await self._kept.drop(transcript.content_key)
+            await self._store.drop_result(view.result, lambda transcript: transcript)
+            await self._store.audit("forgotten", {"job": job_id})
 
     async def _record(self, recording: Recording, ticket: Ticket) -> None:
         logger.info("accepted %s from %s, lane %s", ticket.job_id, recording.platform, ticket.lane)

@@ -7,11 +7,9 @@ Times are seconds; ranges are half-open and of indices into the words.
 from __future__ import annotations
 
 import math
-from bisect import bisect
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from itertools import groupby
-from operator import itemgetter
 
 from core.model import Recognition, Word
 from core.plausibility import Flags, Range, Span, hasty, outside_speech, ranges, silent
@@ -23,8 +21,6 @@ _PAUSE = 1.0  # seconds before a word that begins a new piece of text
 _FEWEST = 3  # words; fewer outside speech may be an "mm-hm" that the detector missed
 _LARGEST_SHARE, _ALWAYS = 0.2, 8  # of the words that may lie outside speech while the detector is believed
 _LISTED, _LISTED_SILENTLY, _LISTED_SURELY = 4, 3, 8  # entries of the vocabulary in a row
-_WORTHWHILE = 1.0  # seconds of lost speech that are worth recognising again
-_REMNANT = 0.3  # seconds of speech at the edge of a stretch that belong to the words beside it
 _NAMED = 3  # stretches that get a sentence each; more share one
 
 _REPEATED = "the recogniser repeated itself, so that text was cut."
@@ -87,16 +83,15 @@ def stock_phrases(words: Sequence[Word], spans: Sequence[Span]) -> list[Range]:
 
 def cut_invented(
     recognition: Recognition, *, speech: Sequence[Span] | None, vocabulary: Sequence[str] = ()
-) -> tuple[Recognition, tuple[Span, ...]]:
-    """`recognition` without what was invented, with warnings that say where; and the stretches in which real
-    speech was probably lost to a loop, worth recognising again (`with_words` puts the result in).
+) -> Recognition:
+    """`recognition` without what was invented, with warnings that say where.
 
     `speech` are the detected stretches of speech in order, None if nobody knows. Words outside it are only
     cut while they are few and the others lie within; else the detector may be wrong, and the reader is told
     instead. Words that stay are neither changed nor moved, but for a loop within one word. Idempotent.
     """
     if not recognition.words:
-        return _cut_text(recognition, vocabulary), ()
+        return _cut_text(recognition, vocabulary)
     words = [_unlooped(word) for word in recognition.words]
     reasons = [""] * len(words)
     left = list(range(len(words)))
@@ -111,39 +106,20 @@ def cut_invented(
         left = [index for index in left if not reasons[index]]
     stretches = _stretches(words, reasons)
     stretches += [
-        (_REPEATED, index, index + 1) for index in left if words[index] is not recognition.words[index]
+        (_REPEATED, words[index].start, words[index].end)
+        for index in left
+        if words[index] is not recognition.words[index]
     ]
-    spans = [(reason, words[first].start, words[last - 1].end) for reason, first, last in stretches]
     warnings = [
         sentence
         for reason in (_REPEATED, _ECHOED, _SILENT)
-        for sentence in _sentences([(start, end) for why, start, end in spans if why == reason], reason)
+        for sentence in _sentences([(start, end) for why, start, end in stretches if why == reason], reason)
     ]
-    lost = [_lost(words, reasons, first, last, speech) for why, first, last in stretches if why == _REPEATED]
-    return (
-        replace(
-            recognition,
-            words=tuple(now),
-            warnings=tuple(dict.fromkeys((*recognition.warnings, *warnings, *_doubts(now, speech)))),
-        ),
-        tuple(sorted((start, end) for start, end in lost if end - start >= _WORTHWHILE)),
+    return replace(
+        recognition,
+        words=tuple(now),
+        warnings=tuple(dict.fromkeys((*recognition.warnings, *warnings, *_doubts(now, speech)))),
     )
-
-
-def with_words(recognition: Recognition, stretch: Span, words: Iterable[Word]) -> Recognition:
-    """`recognition` with those of `words` whose middle lies within `stretch` in place of its own there.
-
-    For recognising a lost stretch again: put the words into the recognition as it was before `cut_invented`,
-    and cut that again, so that a second loop goes too and the warnings fit.
-    """
-
-    def inside(word: Word) -> bool:
-        return stretch[0] <= (word.start + word.end) / 2 < stretch[1]
-
-    mixed = [word for word in recognition.words if not inside(word)] + [
-        word for word in words if inside(word)
-    ]
-    return replace(recognition, words=tuple(sorted(mixed, key=lambda word: word.start)))
 
 
 def _invented(
@@ -184,38 +160,14 @@ def _cut_text(recognition: Recognition, vocabulary: Sequence[str]) -> Recognitio
     return replace(recognition, text=text, warnings=tuple(dict.fromkeys((*recognition.warnings, *warnings))))
 
 
-def _stretches(words: Sequence[Word], reasons: Sequence[str]) -> list[tuple[str, int, int]]:
-    """Runs of words cut for one reason, with nothing kept between them."""
-    found: list[tuple[str, int, int]] = []
+def _stretches(words: Sequence[Word], reasons: Sequence[str]) -> list[tuple[str, float, float]]:
+    """When the runs of words were said that were cut for one reason, with nothing kept between them."""
+    found: list[tuple[str, float, float]] = []
     for reason, group in groupby(range(len(words)), key=reasons.__getitem__):
         indices = list(group)
         if reason:
-            found.append((reason, indices[0], indices[-1] + 1))
+            found.append((reason, words[indices[0]].start, words[indices[-1]].end))
     return found
-
-
-def _lost(
-    words: Sequence[Word], reasons: Sequence[str], first: int, last: int, speech: Sequence[Span] | None
-) -> Span:
-    """The time that a loop from word `first` to `last` took, within `speech`: from the word kept before it to
-    the one kept after it, since a loop's own times mean little. Empty if nobody speaks there."""
-    start, end = words[first].start, words[last - 1].end
-    if speech is None:
-        return start, end
-    if first and not reasons[first - 1]:
-        start = min(start, words[first - 1].end)
-    if last < len(words) and not reasons[last]:
-        end = max(end, words[last].start)
-    within: list[Span] = []
-    for number in range(bisect(speech, start, key=itemgetter(1)), len(speech)):
-        a, b = max(start, speech[number][0]), min(end, speech[number][1])
-        if a >= end:
-            break
-        if b - a >= _REMNANT:
-            within.append((a, b))
-    if sum(b - a for a, b in within) < _WORTHWHILE:
-        return start, start
-    return within[0][0], within[-1][1]
 
 
 def _sentences(stretches: Sequence[Span], reason: str) -> list[str]:

@@ -20,7 +20,7 @@ from typing import Any, Literal, cast
 from pydantic import TypeAdapter
 from redis.asyncio import Redis
 
-from core.model import Job, JobState, Recording
+from core.model import Job, JobState, JobView, Recording
 from core.vault import Vault
 
 PREFIX = "{erni}"
@@ -78,20 +78,6 @@ class Role(StrEnum):
     WAIT = "wait"
     CACHED = "cached"
     VOID = "void"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JobView:
-    """A job record as people and tests look at it."""
-
-    job: Job
-    state: JobState
-    stage: str
-    fraction: float | None
-    message: str
-    receipt: str | None
-    submitted_at: datetime
-    finished_at: datetime | None
 
 
 def job_id(key: str) -> str:
@@ -254,6 +240,7 @@ class Ledger:
             receipt=fields["receipt"].decode() if "receipt" in fields else None,
             submitted_at=_at(fields["submitted"].decode()),
             finished_at=_at(finished.decode()) if finished else None,
+            result=fields["result"].decode() if "result" in fields else None,
         )
 
     async def open_jobs(self) -> list[str]:

@@ -1,7 +1,8 @@
 """One recording of any length through an engine that takes only so much at once.
 
 Cut in pauses, encoded, sent in parallel under the account's limits, each piece retried without the others,
-joined without doubled or lost words, and with speaker labels that mean the same person in every piece.
+joined without doubled or lost words, and with speaker labels that mean the same person in every piece. What
+an earlier attempt at the same recording was answered is not asked again.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from core.cutting import Pause, Piece, plan, windows
 from core.detecting import Spans
 from core.errors import AuthFailed, Misconfigured, Rejected, Transient
 from core.joining import join, shifted
+from core.kept import Answers, Shelf
 from core.model import Audio, Diarization, Hints, Recognition, SpeakerTurn, Word
 from core.ports import Accounts, Capabilities, Diarizer, Report, Transcriber
 from core.render.times import clock
@@ -27,7 +29,7 @@ from core.uploads import Encoder, longest_request
 
 logger = logging.getLogger(__name__)
 
-T = TypeVar("T")
+T = TypeVar("T", Recognition, Diarization)
 
 _FIRST_PAUSE = 1.0  # seconds before a piece's second try
 _LONGEST_PAUSE = 60.0
@@ -61,9 +63,12 @@ def deadline(seconds: float, *, vendor: bool) -> float:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Errand(Generic[T]):
-    """What is asked of whom: `engine` names it for its account, `can` says how it wants to be asked."""
+    """What is asked of whom: `engine` names it for its account, `model` for people, `can` says how it wants
+    to be asked, and its answers are of one `kind`."""
 
+    kind: type[T]
     engine: str
+    model: str
     can: Capabilities
     audio: Audio
     hints: Hints
@@ -73,13 +78,15 @@ class _Errand(Generic[T]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Longform:
-    """Sends one recording to engines. `work` is a directory for pieces, `tenant` who pays for it."""
+    """Sends one recording to engines. `work` is a directory for pieces, `tenant` who pays for it; on `shelf`
+    vendors' answers are kept for the next attempt, if there is one."""
 
     accounts: Accounts
     encoder: Encoder
     link: Link
     work: Path
     tenant: str
+    shelf: Shelf | None = None
 
     async def transcribe(
         self,
@@ -99,7 +106,9 @@ class Longform:
         for other reasons, raises Incomplete.
         """
         errand = _Errand(
+            kind=Recognition,
             engine=engine,
+            model=transcriber.name,
             can=transcriber.capabilities,
             audio=audio,
             hints=hints,
@@ -115,7 +124,9 @@ class Longform:
     ) -> Diarization:
         """The turns of all of `audio`. Raises as the engine does."""
         errand = _Errand(
+            kind=Diarization,
             engine=engine,
+            model=diarizer.name,
             can=diarizer.capabilities,
             audio=audio,
             hints=hints,
@@ -239,8 +250,14 @@ class Longform:
 
     async def _all(self, errand: _Errand[T], pieces: Sequence[Piece]) -> list[T | Exception]:
         """Every piece's answer, or what it failed with for good. Raises at once what concerns them all."""
+        answers = self._answers(errand)
+        known = await answers.find(pieces) if answers is not None else {}
+        wanted = [number for number in range(len(pieces)) if number not in known]
         total = sum(piece.seconds for piece in pieces) or 1.0
-        done = [0.0] * len(pieces)
+        done = [piece.seconds if number in known else 0.0 for number, piece in enumerate(pieces)]
+        if known:
+            logger.info("%d of %d pieces are known from an earlier attempt", len(known), len(pieces))
+            errand.report(min(1.0, sum(done) / total))
 
         def partly(number: int) -> Report:
             def one(fraction: float) -> None:
@@ -250,8 +267,13 @@ class Longform:
             return one
 
         async def settled(number: int, paid: _Paid) -> T | Exception:
+            async def bought(answer: T) -> None:
+                paid.spent += pieces[number].seconds
+                if answers is not None:
+                    await answers.keep(pieces[number], answer, paid.receipt)
+
             try:
-                answer = await self._tried(errand, pieces[number], partly(number))
+                return await self._tried(errand, pieces[number], partly(number), bought)
             except _FINAL:
                 raise
             except Rejected as error:
@@ -263,24 +285,44 @@ class Longform:
             except TimeoutError as error:
                 paid.spent += pieces[number].seconds  # the vendor may well have worked on it
                 return error
-            paid.spent += pieces[number].seconds
-            return answer
 
-        try:
-            async with (
-                _Paid(self.accounts, self.tenant, errand.engine, errand.can.price, total) as paid,
-                asyncio.TaskGroup() as group,
-            ):
-                tasks = [group.create_task(settled(number, paid)) for number in range(len(pieces))]
-        except ExceptionGroup as errors:
-            raise errors.exceptions[0] from None
-        return [task.result() for task in tasks]
+        found: dict[int, T | Exception] = {**known}
+        if wanted:
+            seconds = sum(pieces[number].seconds for number in wanted)
+            try:
+                async with (
+                    _Paid(self.accounts, self.tenant, errand.engine, errand.can.price, seconds) as paid,
+                    asyncio.TaskGroup() as group,
+                ):
+                    tasks = {number: group.create_task(settled(number, paid)) for number in wanted}
+            except ExceptionGroup as errors:
+                raise errors.exceptions[0] from None
+            found |= {number: task.result() for number, task in tasks.items()}
+        return [found[number] for number in range(len(pieces))]
 
-    async def _tried(self, errand: _Errand[T], piece: Piece, report: Report) -> T:
+    def _answers(self, errand: _Errand[T]) -> Answers[T] | None:
+        """What the engine is known to have answered; None for one that costs nothing."""
+        if self.shelf is None or not errand.can.account:
+            return None
+        return self.shelf.answers(
+            errand.kind,
+            errand.engine,
+            model=errand.model,
+            can=errand.can,
+            hints=errand.hints,
+            path=errand.audio.path,
+        )
+
+    async def _tried(
+        self, errand: _Errand[T], piece: Piece, report: Report, bought: Callable[[T], Awaitable[None]]
+    ) -> T:
+        """The answer to a piece, once `bought` has taken note of it."""
         can, audio = errand.can, errand.audio
         if not can.upload and not can.account:
             async with asyncio.timeout(deadline(audio.seconds, vendor=False)):
-                return await errand.ask(audio, errand.hints, report)
+                answer = await errand.ask(audio, errand.hints, report)
+            await bought(answer)
+            return answer
         async with self.encoder.piece(audio, piece.start, piece.end, can.upload or "wav", self.work) as part:
             patience = max(_LEAST_PATIENCE, _PATIENCE * audio.seconds)
             for attempt in itertools.count():
@@ -289,7 +331,9 @@ class Longform:
                         can.account, concurrency=can.concurrency, per_minute=can.per_minute
                     ):
                         async with asyncio.timeout(deadline(part.seconds, vendor=True)):
-                            return await errand.ask(part, errand.hints, report)
+                            answer = await errand.ask(part, errand.hints, report)
+                        await bought(answer)  # before anything else can go wrong
+                        return answer
                 except Transient as error:
                     asked = error.retry_after or 0.0
                     if asked:
@@ -323,17 +367,17 @@ class _Paid:
     def __init__(self, accounts: Accounts, tenant: str, engine: str, price: str, seconds: float) -> None:
         self._accounts = accounts
         self._order = tenant, engine, price, seconds
-        self._receipt = ""
+        self.receipt = ""
         self.spent = 0.0
 
     async def __aenter__(self) -> Self:
         if self._order[2]:
-            self._receipt = await self._accounts.reserve(*self._order)
+            self.receipt = await self._accounts.reserve(*self._order)
         return self
 
     async def __aexit__(self, *_error: object) -> None:
-        if self._receipt:
-            await asyncio.shield(self._accounts.settle(self._receipt, self.spent))
+        if self.receipt:
+            await asyncio.shield(self._accounts.settle(self.receipt, self.spent))
 
 
 def _raise_if_hopeless(found: Sequence[object]) -> None:

@@ -20,7 +20,8 @@ class Policy:
     the recogniser should expect. Speaker bounds are inclusive (None: count automatically). `formats` are
     names from `core.registry.FORMATS`. `method` names one of `core.registry.METHODS` (None: the service's
     chain). `tenant` is what concurrency and budgets are limited by: a workspace, an account, a folder.
-    `workspace` is whose known voices may be named (see `core.voices`); empty: nobody's.
+    `workspace` is whose known voices may be named (see `core.voices`); empty: nobody's. `retention_days`
+    bounds how long the service keeps the transcript (None: the service's own bound).
     """
 
     languages: tuple[str, ...] = ()
@@ -31,6 +32,7 @@ class Policy:
     method: str | None = None
     tenant: str = "default"
     workspace: str = ""
+    retention_days: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -206,6 +208,21 @@ class Job:
     id: str
     recording: Recording
     attempt: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobView:
+    """A job record as people and adapters look at it. `result` is the key of its transcript in the store."""
+
+    job: Job
+    state: JobState
+    stage: str
+    fraction: float | None
+    message: str
+    receipt: str | None
+    submitted_at: datetime
+    finished_at: datetime | None
+    result: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 from core.hearing import Listener, Progress, listen, tell_speakers
+from core.kept import life_seconds
 from core.media import decode
 from core.model import Audio, Hints, Policy, Recording, Stage, Transcript
 from core.settings import Settings
@@ -87,7 +88,14 @@ async def transcribe_file(
         )
     if decoded is not None:
         await decoded(audio)
-    hints, longform = hints_of(policy), studio.longform(work, policy.tenant)
+    hints = hints_of(policy)
+    longform = studio.longform(
+        work,
+        policy.tenant,
+        content_key=content_key,
+        channels=audio.channels,
+        keep_seconds=life_seconds(settings.retention_days, policy.retention_days),
+    )
     if unlabelled is not None:
         transcript = await tell_speakers(
             audio,

@@ -6,14 +6,28 @@ implementation.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
-from core.model import Audio, Delivery, Diarization, Hints, Job, Recognition, Recording, Stage, Transcript
+from core.model import (
+    Audio,
+    Delivery,
+    Diarization,
+    Hints,
+    Job,
+    JobView,
+    Recognition,
+    Recording,
+    Stage,
+    Transcript,
+)
 from core.settings import Settings
+
+if TYPE_CHECKING:
+    from aiohttp.web import AbstractRouteDef
 
 Report = Callable[[float], None]
 """Takes the finished fraction, 0..1, from the event loop's thread. Cheap: may be called often."""
@@ -91,6 +105,58 @@ class Welcoming(Protocol):
     def welcome(self) -> Welcome: ...
 
 
+@runtime_checkable
+class Routed(Protocol):
+    """An adapter that is called over HTTP: the routes that it adds to the service's server."""
+
+    def routes(self) -> Sequence[AbstractRouteDef]: ...
+
+
+@runtime_checkable
+class Linked(Protocol):
+    """An adapter that can fetch what a link of its platform points to, whoever shared the link where."""
+
+    def covers(self, url: str) -> bool:
+        """Whether `url` is a link of this platform. Cheap."""
+        ...
+
+    async def fetch_link(self, url: str, into: Path) -> None:
+        """Stream the file behind `url` to `into`. Raises as `Adapter.fetch`."""
+        ...
+
+
+class Links(Protocol):
+    """The open doors' `Linked` adapters as one, for recordings that are shared as links to somewhere else."""
+
+    def covers(self, url: str) -> bool:
+        """Whether a door that is open here can fetch `url`."""
+        ...
+
+    async def fetch_link(self, url: str, into: Path) -> None:
+        """See `Linked`. Raises Rejected if no door that is open here knows the link."""
+        ...
+
+
+class Jobs(Protocol):
+    """What people may ask of accepted recordings after `submit`."""
+
+    async def view(self, job_id: str) -> JobView | None:
+        """How a job is, None if it is unknown (any more)."""
+        ...
+
+    async def cancel(self, job_id: str) -> bool:
+        """Stop it. False: it was over, or unknown."""
+        ...
+
+    async def transcript(self, job_id: str) -> Transcript | None:
+        """What a job led to, None while there is nothing or if it is not kept any more."""
+        ...
+
+    async def forget(self, job_id: str) -> None:
+        """Drop the job's transcript from the store; a delivery of it that is owed elsewhere is still made."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Capabilities:
     """What a transcriber or diarizer can do and how it wants to be asked, as data. Limits None mean none.
@@ -137,10 +203,17 @@ class Transcriber(Protocol):
 
 @runtime_checkable
 class Probing(Protocol):
-    """A transcriber that must ask its server before it knows its own capabilities."""
+    """A transcriber that must ask its server before it knows its own capabilities. Until then only their
+    `account`, `concurrency` and `per_minute` are right."""
+
+    @property
+    def prepared(self) -> bool:
+        """Whether `prepare` has nothing to ask now."""
+        ...
 
     async def prepare(self) -> None:
-        """Called before `capabilities` is read for a recording. Raises as `transcribe` does."""
+        """Called like a request, before `capabilities` is read for a recording, unless it is `prepared`.
+        Raises as `transcribe` does."""
         ...
 
 
@@ -197,6 +270,11 @@ class Accounts(Protocol):
 
     async def failed(self, engine: str) -> None:
         """It failed through its own fault; after several in a row it rests for everybody."""
+        ...
+
+    async def undecided(self, engine: str) -> None:
+        """Who was let in by `resting` did not find out how it does (its work was cancelled, say): if that was
+        the one try after a rest, somebody else has it now. Changes nothing for an engine in use."""
         ...
 
     async def reserve(self, tenant: str, engine: str, price: str, seconds: float) -> str:
@@ -269,6 +347,15 @@ class Store(Protocol):
         """Everything remembered in `space`."""
         ...
 
+    async def acquire(self, space: str, key: str, seconds: float) -> str | None:
+        """A lease on `key` in `space` for `seconds`, over all processes on the store; None while somebody
+        has it. It ends by itself, so that a process that dies holds nothing up."""
+        ...
+
+    async def release(self, space: str, key: str, lease: str) -> None:
+        """End a lease early; one that ran out, and may be somebody else's by now, is left alone."""
+        ...
+
     async def audit(self, event: str, facts: Mapping[str, str]) -> None:
         """Append to the audit log: who shared, what was fetched, delivered, deleted. Ids and counts only."""
         ...
@@ -281,4 +368,24 @@ class AdapterContext:
 
     settings: Settings
     store: Store
+    jobs: Jobs
+    links: Links
     node_id: str
+
+
+class Kept(Protocol):
+    """What was paid for on the way to a transcript, for the recording's next attempt, over all workers on one
+    store. None of it raises: a store that does not answer is only logged, and the next attempt pays again."""
+
+    async def find(self, recording: str, pieces: Sequence[str]) -> Mapping[str, bytes]:
+        """Those of the `pieces` of `recording` (a content key) that are kept."""
+        ...
+
+    async def keep(self, recording: str, piece: str, answer: bytes, *, seconds: float) -> None:
+        """Keep `answer` for `seconds` at most; less where room is short or the recording's first one goes
+        sooner."""
+        ...
+
+    async def drop(self, recording: str) -> None:
+        """Forget all pieces of `recording`; an unknown one is fine."""
+        ...

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import secrets
 import socket
@@ -15,7 +14,7 @@ from typing import Any
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from core.embedded import EmbeddedValkey, is_owned, socket_path, socket_url
+from core.embedded import EmbeddedValkey, socket_path, socket_url
 from core.errors import Misconfigured
 from core.ledger import Ledger
 from core.settings import Settings
@@ -61,7 +60,8 @@ def node_id(data_dir: Path) -> str:
 
 @asynccontextmanager
 async def open_state(settings: Settings, *, own: bool) -> AsyncIterator[State]:
-    """Connect to the store. `own` starts the embedded Valkey if no REDIS_URL is set; else it must be up.
+    """Connect to the store. Where no REDIS_URL is set, `own` is for the service, which has the data directory
+    and its embedded Valkey for itself and commands; else that Valkey must be up.
 
     Raises Misconfigured if the store can't be had.
     """
@@ -83,16 +83,21 @@ async def open_state(settings: Settings, *, own: bool) -> AsyncIterator[State]:
 
 @asynccontextmanager
 async def open_any_state(settings: Settings) -> AsyncIterator[State]:
-    """The store of the service that runs here; where none does, the same store, started for the while.
+    """The store of the service that runs here; where none does, the same store, up for as long as any command
+    uses it. Services and commands come and go in any order.
 
     Raises Misconfigured if it can't be had.
     """
-    if settings.redis_url is None and not await asyncio.to_thread(is_owned, settings.data_dir):
-        async with open_state(settings, own=True) as state:
-            yield state
-    else:
+    if settings.redis_url is not None:
         async with open_state(settings, own=False) as state:
             yield state
+        return
+    node = node_id(settings.data_dir)
+    async with (
+        EmbeddedValkey(settings.data_dir, service=False) as valkey,
+        _connect(settings, valkey.url, node) as state,
+    ):
+        yield state
 
 
 @asynccontextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from importlib.resources import files
@@ -19,6 +20,10 @@ from core.vault import Vault
 _transcript = TypeAdapter(Transcript)
 _AUDIT_ENTRIES = 1_000_000  # about 200 MB; the oldest go first
 _DAY = 86400.0
+_RELEASE = """
+if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end
+return 0
+"""
 
 
 def pack(transcript: Transcript) -> bytes:
@@ -31,8 +36,8 @@ def unpack(data: bytes) -> Transcript:
     return _transcript.validate_json(data)
 
 
-def life_seconds(transcript: Transcript, retention_days: float | None) -> float:
-    """How long a result stays in the cache: longer the more it cost, never longer than the retention.
+def life_seconds(transcript: Transcript, *retentions: float | None) -> float:
+    """How long a result stays in the cache: longer the more it cost, never longer than a retention (days).
 
     A week, and a day more for each minute of audio, at most a year; an hour for one with gaps, which another
     try may fill.
@@ -40,7 +45,7 @@ def life_seconds(transcript: Transcript, retention_days: float | None) -> float:
     if any(said.gap for said in transcript.utterances):
         return 3600.0
     life = min(365.0, 7.0 + transcript.seconds / 60) * _DAY
-    return life if retention_days is None else min(life, retention_days * _DAY)
+    return min([life, *(days * _DAY for days in retentions if days is not None)])
 
 
 class RedisStore:
@@ -53,6 +58,7 @@ class RedisStore:
         folder = files("core") / "lua"
         script = (folder / "prelude.lua").read_text() + (folder / "drop.lua").read_text()
         self._drop = redis.register_script(script)
+        self._release = redis.register_script(_RELEASE)
 
     async def check_key(self) -> None:
         """Refuse to mix keys: every process on this store must encrypt alike. Raises Misconfigured."""
@@ -130,6 +136,14 @@ class RedisStore:
         async for name, value in self._redis.hscan_iter(f"{PREFIX}:memory:{space}", count=1000):
             found[name.decode()] = self._vault.open(value).decode()
         return found
+
+    async def acquire(self, space: str, key: str, seconds: float) -> str | None:
+        lease = secrets.token_hex(8)
+        place = f"{PREFIX}:lease:{space}:{key}"
+        return lease if await self._redis.set(place, lease, nx=True, px=max(1, int(1000 * seconds))) else None
+
+    async def release(self, space: str, key: str, lease: str) -> None:
+        await self._release(keys=[f"{PREFIX}:lease:{space}:{key}"], args=[lease])
 
     async def audit(self, event: str, facts: Mapping[str, str]) -> None:
         entry = {"at": datetime.now(UTC).isoformat(timespec="milliseconds"), "event": event, **facts}

@@ -14,10 +14,11 @@ from core.children import Children
 from core.detecting import Spans
 from core.engines.voice_embedding import VoiceModel
 from core.errors import Transient
+from core.kept import Shelf
 from core.listening import SpeechDetector
 from core.longform import Longform
 from core.model import Audio, Hints
-from core.ports import Accounts
+from core.ports import Accounts, Kept
 from core.settings import Settings
 from core.uploads import Encoder
 
@@ -25,22 +26,47 @@ logger = logging.getLogger(__name__)
 
 
 class Studio:
-    """Its child processes are as many as there are processors, however many recordings are under way."""
+    """Its child processes are as many as there are processors, however many recordings are under way. `kept`
+    is where vendors' answers wait for another attempt; None keeps none."""
 
-    def __init__(self, settings: Settings, accounts: Accounts) -> None:
+    def __init__(self, settings: Settings, accounts: Accounts, kept: Kept | None = None) -> None:
         processes = max(1, os.cpu_count() or 1)
         self._voice_model = VoiceModel(settings)
         self.accounts = accounts
+        self.kept = kept
         self.detector = SpeechDetector(processes)
         self.decoders = asyncio.Semaphore(processes)
         """Taken while a recording is decoded: more decoders than processors would only take memory."""
         self._encoder = Encoder(processes)
         self._linkers = Children(1)
 
-    def longform(self, work: Path, tenant: str) -> Longform:
-        """For one recording, with `work` as its directory."""
+    def longform(
+        self,
+        work: Path,
+        tenant: str,
+        *,
+        content_key: str = "",
+        channels: Sequence[Path] = (),
+        keep_seconds: float = 0.0,
+    ) -> Longform:
+        """For one recording, with `work` as its directory. Answers to one with a `content_key` are kept for
+        `keep_seconds`; `channels` are its files that hold one speaker each."""
+        shelf = None
+        if self.kept is not None and content_key:
+            shelf = Shelf(
+                kept=self.kept,
+                accounts=self.accounts,
+                recording=content_key,
+                channels=channels,
+                seconds=keep_seconds,
+            )
         return Longform(
-            accounts=self.accounts, encoder=self._encoder, link=self._link, work=work, tenant=tenant
+            accounts=self.accounts,
+            encoder=self._encoder,
+            link=self._link,
+            work=work,
+            tenant=tenant,
+            shelf=shelf,
         )
 
     async def __aenter__(self) -> Self:

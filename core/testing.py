@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import secrets
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -16,6 +18,8 @@ from core.model import (
     Diarization,
     Hints,
     Job,
+    JobState,
+    JobView,
     Recognition,
     Recording,
     SpeakerTurn,
@@ -35,6 +39,7 @@ class MemoryStore:
         self.deliveries: dict[str, Delivery] = {}
         self.spaces: dict[str, dict[str, str]] = {}
         self.audited: list[tuple[str, dict[str, str]]] = []
+        self._leases: dict[tuple[str, str], tuple[str, float]] = {}
 
     async def transcript(self, result_key: str) -> Transcript | None:
         return self.transcripts.get(result_key)
@@ -54,8 +59,77 @@ class MemoryStore:
     async def memories(self, space: str) -> Mapping[str, str]:
         return dict(self.spaces.get(space, {}))
 
+    async def acquire(self, space: str, key: str, seconds: float) -> str | None:
+        _, until = self._leases.get((space, key), ("", 0.0))
+        if until > time.monotonic():
+            return None
+        lease = secrets.token_hex(8)
+        self._leases[space, key] = lease, time.monotonic() + seconds
+        return lease
+
+    async def release(self, space: str, key: str, lease: str) -> None:
+        if self._leases.get((space, key), ("", 0.0))[0] == lease:
+            del self._leases[space, key]
+
     async def audit(self, event: str, facts: Mapping[str, str]) -> None:
         self.audited.append((event, dict(facts)))
+
+
+class MemoryJobs:
+    """A `Jobs` in memory. `submit` is a `Submit`; put transcripts of jobs into `transcripts` directly."""
+
+    def __init__(self) -> None:
+        self.views: dict[str, JobView] = {}
+        self.transcripts: dict[str, Transcript] = {}
+
+    async def submit(self, recording: Recording) -> str:
+        """A known key is a no-op."""
+        job = Job(id=hashlib.sha256(recording.key.encode()).hexdigest()[:20], recording=recording)
+        self.views.setdefault(
+            job.id,
+            JobView(
+                job=job,
+                state=JobState.QUEUED,
+                stage=Stage.QUEUED,
+                fraction=None,
+                message="",
+                receipt=None,
+                submitted_at=datetime.now(UTC),
+                finished_at=None,
+            ),
+        )
+        return job.id
+
+    async def view(self, job_id: str) -> JobView | None:
+        return self.views.get(job_id)
+
+    async def cancel(self, job_id: str) -> bool:
+        view = self.views.get(job_id)
+        if view is None or view.state in {JobState.DONE, JobState.FAILED, JobState.CANCELLED}:
+            return False
+        self.views[job_id] = replace(view, state=JobState.CANCELLED)
+        return True
+
+    async def transcript(self, job_id: str) -> Transcript | None:
+        return self.transcripts.get(job_id)
+
+    async def forget(self, job_id: str) -> None:
+        self.transcripts.pop(job_id, None)
+
+
+class MemoryLinks:
+    """A `Links` over a dictionary of files by address."""
+
+    def __init__(self) -> None:
+        self.files: dict[str, bytes] = {}
+
+    def covers(self, url: str) -> bool:
+        return url in self.files
+
+    async def fetch_link(self, url: str, into: Path) -> None:
+        if url not in self.files:
+            raise Rejected("No door that is open here knows this link.")
+        await asyncio.to_thread(into.write_bytes, self.files[url])
 
 
 class FakeEngine:
@@ -222,3 +296,20 @@ class MemoryHooks(Addresses):
         except TimeoutError:
             return False
         return True
+
+
+class MemoryKept:
+    """A `Kept` in memory, without an end of life. `pieces` are the answers by recording and piece."""
+
+    def __init__(self) -> None:
+        self.pieces: dict[str, dict[str, bytes]] = {}
+
+    async def find(self, recording: str, pieces: Sequence[str]) -> Mapping[str, bytes]:
+        known = self.pieces.get(recording, {})
+        return {piece: known[piece] for piece in pieces if piece in known}
+
+    async def keep(self, recording: str, piece: str, answer: bytes, *, seconds: float) -> None:  # noqa: ARG002  (the port)
+        self.pieces.setdefault(recording, {})[piece] = answer
+
+    async def drop(self, recording: str) -> None:
+        self.pieces.pop(recording, None)

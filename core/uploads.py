@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from core import tasks
 from core.children import Children
 from core.model import Audio
 
@@ -43,6 +44,8 @@ CONTAINERS: dict[str, Container] = {
 }
 """By the name that `Capabilities.upload` uses."""
 
+_Wanted = tuple[Path, float, float, str, Path]  # audio, start, end, kind of file, directory
+
 
 def longest_request(upload: str, max_seconds: float | None, max_bytes: int | None) -> float:
     """Seconds of audio that fit into one request; infinite without limits."""
@@ -50,37 +53,81 @@ def longest_request(upload: str, max_seconds: float | None, max_bytes: int | Non
     return min(by_size, max_seconds or float("inf"))
 
 
+@dataclass(slots=True, kw_only=True)
+class _Encoding:
+    """A file under way or in use, by so many `users`."""
+
+    path: Path
+    task: asyncio.Task[None]
+    users: int = 0
+
+
 class Encoder:
     """Encodes pieces of decoded audio in child processes, and finds pauses to cut at."""
 
     def __init__(self, processes: int) -> None:
         self._children = Children(processes)
+        self._encodings: dict[_Wanted, _Encoding] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
 
     @asynccontextmanager
     async def piece(
         self, audio: Audio, start: float, end: float, upload: str, into: Path
     ) -> AsyncIterator[Audio]:
-        """`start` to `end` seconds as a file of kind `upload` in the directory `into`, gone afterwards."""
-        container = CONTAINERS[upload]
-        # Two engines may be sent the same stretch at the same time.
-        stretch = f"{round(start * 1000)}-{round(end * 1000)}-{uuid.uuid4().hex[:8]}"
-        name = f"{audio.path.stem}-{stretch}.{container.suffix}"
-        path = into / name
+        """`start` to `end` seconds as a file of kind `upload` in the directory `into`, gone afterwards.
+
+        Two engines are often sent the same stretch at the same time: it is encoded once for both.
+        """
+        wanted = (audio.path, start, end, upload, into)
+        encoding = self._encodings.get(wanted)
+        if encoding is None:
+            encoding = self._encodings[wanted] = self._start(wanted)
+        encoding.users += 1
         try:
-            await self._children.call(
-                "core.encoding:encode",
-                {
-                    "path": os.fspath(audio.path),
-                    "start": start,
-                    "end": end,
-                    "into": os.fspath(path),
-                    "codec": container.codec,
-                    "options": dict(container.options),
-                },
-            )
-            yield Audio(path=path, seconds=end - start)
+            await asyncio.shield(encoding.task)
+            yield Audio(path=encoding.path, seconds=end - start)
         finally:
-            await asyncio.to_thread(path.unlink, missing_ok=True)
+            encoding.users -= 1
+            if not encoding.users:
+                self._leave(wanted, encoding)
+                await tasks.end(encoding.task)
+                await asyncio.to_thread(encoding.path.unlink, missing_ok=True)
+
+    def _start(self, wanted: _Wanted) -> _Encoding:
+        source, start, end, upload, into = wanted
+        # The name is new each time: an earlier file of this stretch may be on its way out.
+        stretch = f"{round(start * 1000)}-{round(end * 1000)}-{uuid.uuid4().hex[:8]}"
+        path = into / f"{source.stem}-{stretch}.{CONTAINERS[upload].suffix}"
+
+        async def encode() -> None:
+            try:
+                await self._encode(source, start, end, CONTAINERS[upload], path)
+            except BaseException:
+                self._leave(wanted, encoding)  # its users are told; who comes now tries again
+                raise
+
+        task = asyncio.create_task(encode(), name=f"encoding {stretch}")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        encoding = _Encoding(path=path, task=task)
+        return encoding
+
+    def _leave(self, wanted: _Wanted, encoding: _Encoding) -> None:
+        if self._encodings.get(wanted) is encoding:
+            del self._encodings[wanted]
+
+    async def _encode(self, source: Path, start: float, end: float, container: Container, into: Path) -> None:
+        await self._children.call(
+            "core.encoding:encode",
+            {
+                "path": os.fspath(source),
+                "start": start,
+                "end": end,
+                "into": os.fspath(into),
+                "codec": container.codec,
+                "options": dict(container.options),
+            },
+        )
 
     async def pauses(self, audio: Audio, windows: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
         """Middle and length (seconds) of the pauses within `windows`."""
@@ -91,4 +138,5 @@ class Encoder:
 
     async def close(self) -> None:
         """End the child processes."""
+        await tasks.end(*self._tasks)
         await self._children.close()

@@ -18,6 +18,7 @@ from core.doors import Doors
 from core.errors import AuthFailed, ErniError, Misconfigured, Rejected, Transient
 from core.hearing import Listener
 from core.jobs import LONG, SHORT, Queue
+from core.kept import release
 from core.ledger import Claim, Ledger, Role
 from core.model import Audio, JobState, Recording, Stage, Transcript
 from core.pipeline import content_key_of, is_long, result_key, transcribe_file
@@ -224,9 +225,12 @@ class Worker:
 
     async def _keep(self, claim: Claim, beat: Beat, key: str, transcript: Transcript) -> None:
         blob = await asyncio.to_thread(lambda: self._vault.seal(pack(transcript)))
-        life = life_seconds(transcript, self._settings.retention_days)
+        life = life_seconds(
+            transcript, self._settings.retention_days, claim.job.recording.policy.retention_days
+        )
         async with self._voices.derived(claim.job.recording.policy.workspace, transcript, key):
             await self._commit(claim, beat, key, blob, life=life)
+        await release(self._studio.kept, transcript)
         logger.info(
             "job %s: %.0f s of audio recognised by %s", claim.job.id, transcript.seconds, transcript.engine
         )

@@ -26,10 +26,11 @@ from core.commands.sources import Source, bases, occupied, shown, write
 from core.commands.wording import draft_notice
 from core.errors import ErniError, Rejected
 from core.hearing import Listener
+from core.kept import RedisKept, release
 from core.methods import create_engines, prepare
 from core.model import Policy, Recording, Stage, Transcript
 from core.pipeline import content_key_of, transcribe_file
-from core.ports import Accounts
+from core.ports import Accounts, Kept
 from core.registry import FORMATS, load, require
 from core.render.times import duration
 from core.settings import Settings
@@ -73,8 +74,8 @@ class Call:
                 display.say(draft_notice(choice))
             failed = 0
             async with (
-                shared(self.settings, listeners) as (accounts, voices),
-                Studio(self.settings, accounts) as studio,
+                shared(self.settings, listeners) as (accounts, voices, kept),
+                Studio(self.settings, accounts, kept) as studio,
                 asyncio.TaskGroup() as tasks,
             ):
                 batch = _Batch(self, sources, listeners, studio=studio, voices=voices, display=display)
@@ -131,6 +132,7 @@ class _Batch:
                 if self._call.out is not None:
                     contents = {targets[name]: data for name, data in rendered.items()}
                     await asyncio.to_thread(write, contents, replace=self._call.replace)
+                await release(self._studio.kept, transcript)
             except (ErniError, OSError, ExceptionGroup) as error:
                 return self._failed(source, key, _why(error))
             except Exception as error:
@@ -236,9 +238,9 @@ class _Batch:
 @asynccontextmanager
 async def shared(
     settings: Settings, listeners: Sequence[Listener]
-) -> AsyncIterator[tuple[Accounts, Voices | None]]:
-    """Limits and costs, and known voices: the store's where a vendor is paid or voices are wanted, so that
-    they hold together with the service's."""
+) -> AsyncIterator[tuple[Accounts, Voices | None, Kept | None]]:
+    """Limits and costs, known voices, and vendors' answers: the store's where a vendor is paid or voices are
+    wanted, so that they hold together with the service's."""
     paid = any(
         half.capabilities.account
         for listener in listeners
@@ -246,11 +248,12 @@ async def shared(
         if half is not None
     )
     if not paid and not settings.voices:
-        yield MemoryAccounts(settings), None
+        yield MemoryAccounts(settings), None, None
         return
     async with open_any_state(settings) as state:
         accounts = RedisAccounts(state.redis, settings)
-        yield accounts, Voices(state.store, settings, accounts=accounts, price=IDENTIFYING)
+        voices = Voices(state.store, settings, accounts=accounts, price=IDENTIFYING)
+        yield accounts, voices, RedisKept(state.redis, state.vault, settings)
 
 
 def _json_line(document: dict[str, Any]) -> bytes:

@@ -29,6 +29,7 @@ from core.ports import AdapterContext, Readiness, Store
 from core.registry import ADAPTERS, METHODS, load, require
 from core.settings import Settings, load_settings
 from core.telemetry import configure_logging
+from core.testing import MemoryJobs, MemoryLinks
 from core.vault import Vault
 from core.voiceprints import refusal
 
@@ -205,7 +206,11 @@ def _methods(methods: tuple[str, ...], *, draft: bool, asked: bool) -> Finding:
 async def _doors(settings: Settings, store: Store) -> AsyncIterator[Finding]:
     note = settings.data_dir / "node-id"
     context = AdapterContext(
-        settings=settings, store=store, node_id=note.read_text().strip() if note.exists() else "new"
+        settings=settings,
+        store=store,
+        jobs=MemoryJobs(),
+        links=MemoryLinks(),
+        node_id=note.read_text().strip() if note.exists() else "new",
     )
     for name in settings.adapters:
         area = f"front door {name}"

@@ -19,7 +19,8 @@ TERMINATED = 143
 
 
 def run_to_end(work: Coroutine[Any, Any, int]) -> int:
-    """Run `work` for its exit code. Ctrl-C and SIGTERM cancel it, so that its child processes end with it.
+    """Run `work` for its exit code. Ctrl-C, SIGTERM and a closed terminal cancel it, so that its child
+    processes end with it.
 
     Raises KeyboardInterrupt after Ctrl-C.
     """
@@ -34,7 +35,8 @@ def run_to_end(work: Coroutine[Any, Any, int]) -> int:
             if task is not None:
                 task.cancel()
 
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, terminate)
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            asyncio.get_running_loop().add_signal_handler(number, terminate)
         return await work
 
     try:

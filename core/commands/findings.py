@@ -79,7 +79,9 @@ async def open_store(settings: Settings) -> AsyncIterator[tuple[Store, list[Find
             findings += await _shared(redis, url)
         else:
             findings.append(
-                Finding(area="store", level=Level.OK, state="a service runs on this data directory")
+                Finding(
+                    area="store", level=Level.OK, state="a service or a command uses this data directory now"
+                )
             )
         yield RedisStore(redis, vault, Ledger(redis, vault)), findings
 

@@ -15,7 +15,7 @@ from core.commands import exits
 from core.errors import Misconfigured
 from core.intake import Intake
 from core.jobs import Queue
-from core.ledger import JobView
+from core.model import JobView
 from core.render.safe import clean
 from core.settings import Settings, load_settings
 from core.state import State, open_state

@@ -12,8 +12,8 @@ from redis.exceptions import RedisError
 
 from core.commands.display import Bars
 from core.errors import ErniError
-from core.ledger import PREFIX, JobView
-from core.model import JobState, Stage
+from core.ledger import PREFIX
+from core.model import JobState, JobView, Stage
 from core.progress import news
 from core.render.safe import clean
 from core.render.times import duration

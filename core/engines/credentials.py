@@ -46,7 +46,12 @@ class OpenAIAccount(BaseSettings):
         description='What other models can do, as JSON: {"name": {"word_times": true, "max_seconds": 1400}}.',
     )
     concurrency: int = Field(16, alias="OPENAI_CONCURRENCY", gt=0, description="Requests at once.")
-    per_minute: int = Field(100, alias="OPENAI_PER_MINUTE", gt=0, description="Requests a minute.")
+    per_minute: int = Field(
+        500,
+        alias="OPENAI_PER_MINUTE",
+        gt=0,
+        description="Requests a minute: what the lowest paid tier of the account allows.",
+    )
 
 
 class PyannoteAIAccount(BaseSettings):

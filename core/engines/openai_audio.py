@@ -8,26 +8,23 @@ from __future__ import annotations
 
 import asyncio
 import importlib.util
-import io
-import math
-import wave
-from array import array
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 
 from core.engines.credentials import OpenAIAccount, account_id
-from core.engines.lenient import Row
-from core.engines.openai_answers import has_times, recognition
+from core.engines.openai_answers import recognition
 from core.engines.openai_models import SpeechModel, ended, ending, form, lookup, parse
 from core.engines.openai_server import Refused, Server
-from core.errors import Misconfigured
+from core.errors import ErniError, Misconfigured
 from core.model import Audio, Hints, Recognition
 from core.ports import Capabilities, Engine, Readiness, Report, Transcriber
 from core.settings import Settings, load_settings
 
 _PATIENCE = 180.0  # seconds of silence within a request, however short its audio
 _PER_SECOND = 1.5  # more for each second of audio: vendors take 0.05 to 0.15, a small machine more
+_IN_DOUBT = 600.0  # seconds until a server is asked again for what it failed at
 
 _EXTRA = "Install the extra: pip install 'erni-audio[cloud]'."
 _SUCCESSOR = "Set OPENAI_TRANSCRIBE_MODEL=gpt-transcribe."
@@ -81,8 +78,8 @@ def _today() -> date:
 
 
 class OpenAIEngine:
-    """One model on one account. `today` says which day it is, UTC; `patience` is the longest silence within a
-    request for hardly any audio, seconds."""
+    """One model on one account. `today` says which day it is, UTC; `clock` gives seconds that only grow;
+    `patience` is the longest silence within a request for hardly any audio, seconds."""
 
     draft = False
     diarizer = None
@@ -93,6 +90,7 @@ class OpenAIEngine:
         *,
         diarizing: bool = False,
         today: Callable[[], date] = _today,
+        clock: Callable[[], float] = time.monotonic,
         patience: float = _PATIENCE,
     ) -> None:
         self._role = _DIARIZING if diarizing else _HEARING
@@ -108,6 +106,7 @@ class OpenAIEngine:
             self._role,
             known or SpeechModel(name=self._model),
             known=known is not None,
+            clock=clock,
             patience=patience,
         )
 
@@ -171,7 +170,12 @@ class OpenAIEngine:
 
 
 class OpenAITranscriber:
-    """One model of a server. Unless `known`, the server is asked what `model` can do before its first use."""
+    """One model of a server. Unless `known`, the server is asked what `model` can do before its first use.
+
+    Only answers and refusals tell. Some servers fail (500) where they mean to refuse; so do servers in
+    trouble. Where one fails at a request, answers a lesser one, and then fails at the first again, the lesser
+    one is made do with for ten minutes. Until the process ends nothing is unlearnt.
+    """
 
     def __init__(
         self,
@@ -181,6 +185,7 @@ class OpenAITranscriber:
         model: SpeechModel,
         *,
         known: bool,
+        clock: Callable[[], float],
         patience: float,
     ) -> None:
         self._account = account
@@ -188,6 +193,9 @@ class OpenAITranscriber:
         self._role = role
         self._model = model
         self._known = known
+        self._doubts: tuple[SpeechModel, ...] = ()
+        self._ask_again = 0.0
+        self._clock = clock
         self._patience = patience
         self._probing = asyncio.Lock()
 
@@ -213,48 +221,51 @@ class OpenAITranscriber:
             takes_speakers=False,
         )
 
+    @property
+    def prepared(self) -> bool:
+        """Whether it is known what the model can do, with no doubt that is due to be cleared up."""
+        return self._known and not (self._doubts and self._clock() >= self._ask_again)
+
     async def prepare(self) -> None:
         """Find out what the model can do, unless that is known; costs requests of a second of audio.
 
-        Raises as `transcribe` does, and Misconfigured if the server refuses every kind of request.
+        Raises as `transcribe` does, and Misconfigured if the server refuses every kind of request; nothing is
+        remembered then.
         """
         async with self._probing:
-            if not self._known:
-                self._model = await self._probe()
-                self._known = True
+            if self.prepared:
+                return
+            found, doubts = (self._model, self._doubts) if self._known else await self._probe()
+            left: list[SpeechModel] = []
+            for model in doubts:
+                try:
+                    if await self._server.can(model, patience=self._patience):
+                        found = model
+                        break
+                except Refused:
+                    left.append(model)
+            self._model, self._doubts, self._known = found, tuple(left), True
+            self._ask_again = self._clock() + _IN_DOUBT
 
-    async def _probe(self) -> SpeechModel:
-        sound = _tone()
+    async def _probe(self) -> tuple[SpeechModel, tuple[SpeechModel, ...]]:
+        """The most that the server answers, and those greater guesses at which it failed."""
+        failed: list[SpeechModel] = []
+        trouble: ErniError | None = None
         for guess in self._role.guesses:
             model = replace(guess, name=self._model.name)
-            answer = await self._probed(sound, model, last=guess is self._role.guesses[-1])
-            if answer is not None and (has_times(answer) or not model.timed):
-                return model
+            try:
+                if await self._server.can(model, patience=self._patience):
+                    return model, tuple(failed)
+            except Refused as failure:
+                failed.append(model)
+                trouble = failure.settled
+        if trouble is not None:
+            raise trouble
         use = "labels speakers" if self._role is _DIARIZING else "hears words"
         raise Misconfigured(
             f"The server at OPENAI_BASE_URL has no model {self._model.name} that {use}. Correct "
             f"{self._role.variable}, or say in OPENAI_MODELS what the model can do."
         )
-
-    async def _probed(self, sound: bytes, model: SpeechModel, *, last: bool) -> Row | None:
-        """The answer to a second of sound, None if the server knows no such request.
-
-        Some servers fail where they mean to refuse, so one that does so twice is taken to refuse, unless it
-        is the `last` that can be asked for: then nothing works.
-        """
-        asked, _ = form(model, Hints())
-        for again in (True, False):
-            try:
-                return await self._server.transcription(
-                    "wav", io.BytesIO(sound), asked, patience=self._patience
-                )
-            except Refused as refusal:
-                if refusal.stumbled and again:
-                    continue
-                if refusal.stumbled and last:
-                    raise refusal.settled from None
-                return None
-        return None
 
     async def transcribe(self, audio: Audio, hints: Hints, report: Report) -> Recognition:
         """The words of `audio.path`, or its text if the model knows no times; with speakers if it labels
@@ -263,7 +274,8 @@ class OpenAITranscriber:
         Raises Rejected (a file or a language that is not accepted), Transient, AuthFailed, QuotaExhausted or
         Misconfigured (no such model; a table of models that is wrong).
         """
-        await self.prepare()
+        if not self._known:
+            await self.prepare()
         model = self._model
         report(0.0)
         asked, warnings = form(model, hints)
@@ -282,15 +294,3 @@ class OpenAITranscriber:
         found = await asyncio.to_thread(recognition, answer, model, audio.seconds, hints.languages)
         report(1.0)
         return replace(found, warnings=(*warnings, *found.warnings))
-
-
-def _tone() -> bytes:
-    """A second of a soft tone as a WAV file: sound, but nothing said."""
-    samples = array("h", (round(2000 * math.sin(2 * math.pi * 440 * at / 16000)) for at in range(16000)))
-    target = io.BytesIO()
-    with wave.open(target, "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(2)
-        file.setframerate(16000)
-        file.writeframes(samples.tobytes())
-    return target.getvalue()

@@ -7,18 +7,24 @@ The SDK takes seconds to import, so that happens with the first request and besi
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 import logging
+import math
 import re
+import wave
+from array import array
 from collections.abc import Mapping
 from typing import IO, TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from core.engines.credentials import OpenAIAccount
 from core.engines.lenient import Row, seconds
-from core.engines.openai_answers import is_transcript
+from core.engines.openai_answers import has_times, is_transcript
+from core.engines.openai_models import SpeechModel, form
 from core.engines.vendor import retry_after
 from core.errors import AuthFailed, ErniError, Misconfigured, QuotaExhausted, Rejected, Transient
+from core.model import Hints
 
 if TYPE_CHECKING:
     from openai import APIStatusError, AsyncOpenAI, OpenAIError
@@ -101,6 +107,19 @@ class Server:
             raise Transient(f"{self._title} answered without a transcript.")
         return answer
 
+    async def can(self, model: SpeechModel, *, patience: float) -> bool:
+        """Whether the server answers what `model` is asked, here about a second of sound, with the times that
+        belong to it. Raises as `transcription` does, but Refused only if the server failed (500): whether it
+        could do it is unknown then."""
+        asked, _ = form(model, Hints())
+        try:
+            answer = await self.transcription("wav", io.BytesIO(_tone()), asked, patience=patience)
+        except Refused as refusal:
+            if refusal.stumbled:
+                raise
+            return False
+        return has_times(answer) or not model.timed
+
     async def close(self) -> None:
         """Close all connections. Safe to repeat; the next request opens them again."""
         client, self._client = self._client, None
@@ -182,6 +201,18 @@ class Server:
             f"{service} did not accept this recording. Convert it to MP3 or WAV and share it again; if that "
             "fails too, tell whoever runs this service."
         )
+
+
+def _tone() -> bytes:
+    """A second of a soft tone as a WAV file: sound, but nothing said."""
+    samples = array("h", (round(2000 * math.sin(2 * math.pi * 440 * at / 16000)) for at in range(16000)))
+    target = io.BytesIO()
+    with wave.open(target, "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(16000)
+        file.writeframes(samples.tobytes())
+    return target.getvalue()
 
 
 def _host(address: str) -> str:

@@ -21,7 +21,7 @@ from core.errors import Transient
 from core.model import Job, Recording, Transcript, Utterance, Word
 from core.ports import AdapterContext
 from core.settings import Settings, load_settings
-from core.testing import MemoryStore
+from core.testing import MemoryJobs, MemoryLinks, MemoryStore
 
 SET = ["a.transcript.json", "a.transcript.md", "a.transcript.srt"]
 
@@ -116,6 +116,8 @@ class Desk:
         context = AdapterContext(
             settings=load_settings(Settings, ERNI_DATA_DIR=self.base / "data"),
             store=store or self.store,
+            jobs=MemoryJobs(),
+            links=MemoryLinks(),
             node_id=node,
         )
         options = {"FOLDER_PATHS": str(self.inbox), "FOLDER_SETTLE_SECONDS": 0.001} | self.options

@@ -263,6 +263,30 @@ async def test_a_probe_that_nobody_hears_of_is_followed_by_another(world: World)
     assert await world.accounts.resting("e") == 0
 
 
+async def test_a_probe_that_decided_nothing_is_handed_on_to_one(world: World) -> None:
+    await world.trip()
+    world.elapse(61)
+    for _ in range(3):
+        assert await world.accounts.resting("e") == 0
+        assert await world.accounts.resting("e") > 0
+        await world.accounts.undecided("e")
+    answers = await asyncio.gather(*(world.accounts.resting("e") for _ in range(20)))
+    assert sum(answer == 0 for answer in answers) == 1
+    await world.accounts.failed("e")
+    assert 60 < await world.accounts.resting("e") <= 120, "who tries next counts as before"
+
+
+async def test_undecided_changes_nothing_for_engines_at_rest_or_in_use(world: World) -> None:
+    await world.accounts.undecided("e")
+    await world.accounts.failed("e")
+    await world.accounts.undecided("e")
+    await world.accounts.failed("e")
+    assert await world.accounts.resting("e") == 0
+    await world.accounts.failed("e")
+    await world.accounts.undecided("e")
+    assert 0 < await world.accounts.resting("e") <= 60
+
+
 # Money
 
 

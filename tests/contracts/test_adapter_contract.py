@@ -18,7 +18,7 @@ from core.errors import Rejected, Transient
 from core.model import Job, Recording, Stage, Transcript, Utterance, Word
 from core.ports import Adapter, AdapterContext
 from core.settings import Settings, load_settings
-from core.testing import FakeAdapter, MemoryStore
+from core.testing import FakeAdapter, MemoryJobs, MemoryLinks, MemoryStore
 
 PATIENCE = 20.0
 
@@ -79,6 +79,8 @@ class FolderBench:
         self.context = AdapterContext(
             settings=load_settings(Settings, ERNI_DATA_DIR=tmp_path / "data"),
             store=MemoryStore(),
+            jobs=MemoryJobs(),
+            links=MemoryLinks(),
             node_id="node",
         )
         self.restart()

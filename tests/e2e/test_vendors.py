@@ -20,8 +20,10 @@ import httpx
 import numpy as np
 import numpy.typing as npt
 import pytest
+from redis.asyncio import Redis
 from scipy.signal import correlate  # type: ignore[import-untyped]
 
+from core.embedded import socket_url
 from core.model import Word
 from tests.e2e.test_cli_serve import settings
 from tests.e2e.test_cli_transcribe import REAL, ROOT, environment
@@ -236,6 +238,66 @@ async def test_another_method_takes_over_and_the_transcript_says_so(
     assert not any(
         value in log for name, value in vendors.environment.items() if "KEY" in name or "TOKEN" in name
     )
+
+
+async def kept_answers(home: Path) -> int:
+    """How many answers of vendors wait in the store for another attempt."""
+    async with Redis.from_url(socket_url(home / "data")) as redis:
+        return sum([await redis.hlen(key) async for key in redis.scan_iter("{erni}:kept:of:*")])
+
+
+async def test_an_attempt_that_is_killed_is_paid_for_once(
+    tmp_path: Path, vendors: Everybody, conversation: Conversation
+) -> None:
+    # A killed process's places at a vendor come free after half a minute: there are enough for two.
+    models = {"OPENAI_TRANSCRIBE_MODEL": "gpt-transcribe", "OPENAI_CONCURRENCY": "64"}
+    more = vendors.environment | models
+    call = ("transcribe", str(MEETING), "--json", "--method", "standard")
+    first: list[tuple[float, float]] = []
+    second: list[tuple[float, float]] = []
+    over = asyncio.Event()
+
+    async def three(data: bytes, form: object) -> Said:
+        if len(first) == 3:
+            await over.wait()
+            return Said()
+        first.append(conversation.place(data))
+        return conversation.hear(data, form)
+
+    def rest(data: bytes, form: object) -> Said:
+        second.append(conversation.place(data))
+        return conversation.hear(data, form)
+
+    vendors.openai.say = three
+    process = await asyncio.create_subprocess_exec(
+        *(*REAL, *call),
+        cwd=tmp_path,
+        env=environment(tmp_path, **more),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    await until(lambda: len(first) == 3)
+    async with asyncio.timeout(60):
+        while await kept_answers(tmp_path) < 4:  # the speaker turns are one more
+            await asyncio.sleep(0.05)
+    process.kill()
+    await process.wait()
+    over.set()
+
+    vendors.openai.say = rest
+    code, out, err = await ran(tmp_path, *call, **more)
+    assert code == 0, err
+    (tmp_path / "out.json").write_text(out)
+    assert labelled(tmp_path / "out.json") == conversation.labelled()
+    assert len(vendors.pyannoteai.jobs) == 1
+    assert second
+    assert len({round(start, 1) for start, _ in first + second}) == len(first + second)
+    code, out, err = await ran(tmp_path, "costs", "--json")
+    assert code == 0, err
+    paid = {cost["engine"]: cost["seconds"] for cost in json.loads(out)["costs"]}
+    assert 77 < paid.pop("pyannoteai") < 80
+    assert paid == {"openai": pytest.approx(sum(end - start for start, end in first + second), abs=1)}
 
 
 async def test_a_budget_refuses_politely(tmp_path: Path, vendors: Everybody) -> None:

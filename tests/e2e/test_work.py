@@ -22,8 +22,8 @@ from core.errors import AuthFailed, Rejected, Transient
 from core.hearing import Listener
 from core.intake import Intake
 from core.jobs import LONG, SHORT, Queue
-from core.ledger import Claim, JobView, Ledger, job_id
-from core.model import Job, JobState, Policy, Recording, SpeakerTurn, Stage, Transcript, Word
+from core.ledger import Claim, Ledger, job_id
+from core.model import Job, JobState, JobView, Policy, Recording, SpeakerTurn, Stage, Transcript, Word
 from core.ports import Readiness, Submit
 from core.settings import Settings, load_settings
 from core.state import open_state

@@ -203,8 +203,9 @@ async def test_a_store_that_is_away_loses_no_recording(
             await accounts.settle(receipt, 60)
             await accounts.worked("e")
             await accounts.failed("e")
+            await accounts.undecided("e")
             await accounts.pause("a", 1)
-        assert len(caplog.records) == 4
+        assert len(caplog.records) == 5
         assert "openai charges for 60 s" in caplog.text
 
 
@@ -255,7 +256,7 @@ async def test_both_kinds_decide_alike_whatever_happens(redis: Redis, clock: Clo
         clock.ahead += chance.choice([0, 0, 0, 7, 33, 301, 601])
         if held:  # leases are a store's; in one process who holds a place is alive
             await store._run("renew", 30, *(part for token in held for part in ("a", token)))
-        match chance.randrange(9):
+        match chance.randrange(10):
             case 0 | 1:
                 await compared("failed", "e")
             case 2:
@@ -285,10 +286,12 @@ async def test_both_kinds_decide_alike_whatever_happens(redis: Redis, clock: Clo
                 seconds = chance.choice([0.0, 30.0, 1200.0])
                 for accounts, receipt in zip(both, pair, strict=True):
                     await accounts.settle(receipt, seconds)
+            case 8:
+                await compared("undecided", "e")
             case _:
                 await compared("costs")
                 await compared("reserved")
-    assert {"_take NoneType", "_take float", "refused True", "refused False"} <= seen
+    assert {"_take NoneType", "_take float", "undecided NoneType", "refused True", "refused False"} <= seen
 
 
 @pytest.mark.parametrize(

@@ -43,8 +43,9 @@ def test_ideal_is_the_slowest_piece_with_its_upload() -> None:
     fast = Group(heard=[heard(1, 10), heard(4, 8)], concurrency=8, per_minute=None)
     slow = Group(heard=[heard(2, 30)], concurrency=8, per_minute=None)
     assert fast.slowest == 12
-    assert ideal([fast, slow]) == 32
-    assert ideal([]) == 0
+    assert ideal([fast, slow], in_turn=False) == 32
+    assert ideal([fast, slow], in_turn=True) == fast.slowest + 32
+    assert ideal([], in_turn=False) == 0
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import json
 import logging
 import subprocess
 import sys
+import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from datetime import date
@@ -76,10 +77,19 @@ async def server() -> AsyncIterator[OpenAIServer]:
 async def make() -> AsyncIterator[Callable[..., OpenAIEngine]]:
     engines: list[OpenAIEngine] = []
 
-    def one(url: str, *, diarizing: bool = False, patience: float = 20.0, **changes: Any) -> OpenAIEngine:
+    def one(
+        url: str,
+        *,
+        diarizing: bool = False,
+        patience: float = 20.0,
+        clock: Callable[[], float] = time.monotonic,
+        **changes: Any,
+    ) -> OpenAIEngine:
         wanted = {"api_key": KEY, "base_url": url} | changes
         account = load_settings(OpenAIAccount, _env_file=None, **wanted)
-        engines.append(OpenAIEngine(account, diarizing=diarizing, today=lambda: TODAY, patience=patience))
+        engines.append(
+            OpenAIEngine(account, diarizing=diarizing, today=lambda: TODAY, clock=clock, patience=patience)
+        )
         return engines[-1]
 
     yield one
@@ -92,6 +102,11 @@ Make = Callable[..., OpenAIEngine]
 
 async def heard(engine: OpenAIEngine, audio: Audio, hints: Hints | None = None) -> Recognition:
     return await engine.transcriber.transcribe(audio, hints or Hints(), lambda _fraction: None)
+
+
+def prepared(engine: OpenAIEngine) -> bool:
+    assert isinstance(engine.transcriber, Probing)
+    return engine.transcriber.prepared
 
 
 def texts(found: Recognition) -> list[str]:
@@ -406,7 +421,9 @@ async def test_transcribing_asks_by_itself(make: Make, audio: Audio) -> None:
         (["cut"], Transient),
         ([refused(429, "rate_limit_exceeded", retry_after="2")], Transient),
         ([refused(503, "busy")], Transient),
-        ([refused(500, "broken")] * 6, Transient),
+        ([refused(500, "broken")] * 3, Transient),
+        ([refused(500, "broken"), refused(503, "busy")], Transient),
+        ([refused(500, "broken")] * 2 + ["cut"], Transient),
         ([refused(400, "no")] * 3, Misconfigured),
         ([HTML], Transient),
     ],
@@ -419,16 +436,65 @@ async def test_a_failed_question_is_asked_again(
         server.fail(*faults)
         with pytest.raises(kind):
             await engine.transcriber.transcribe(audio, Hints(), lambda _fraction: None)
+        assert not prepared(engine)
         assert texts(await heard(engine, audio))
+        assert prepared(engine)
+        assert engine.transcriber.capabilities.word_times
 
 
-async def test_one_stumble_does_not_make_a_model_text_only(make: Make) -> None:
+@pytest.mark.parametrize("stumbles", [1, 2])
+async def test_stumbles_do_not_make_a_model_text_only(make: Make, stumbles: int) -> None:
     async with serving(models={"own": own()}) as server:
         engine = make(server.url, transcribe_model="own")
-        server.fail(refused(500, "broken"))
+        server.fail(*[refused(500, "broken")] * stumbles)
         assert isinstance(engine.transcriber, Probing)
         await engine.transcriber.prepare()
+        assert server.requests[-1].form["timestamp_granularities[]"] == ["word", "segment"]
     assert engine.transcriber.capabilities.word_times
+
+
+async def test_what_a_server_fails_at_is_asked_for_again_after_ten_minutes(make: Make) -> None:
+    now = 0.0
+    failing = replace(TEXT_ONLY, refuses=500)
+    async with serving(models={"own": failing}) as server:
+        engine = make(server.url, transcribe_model="own", clock=lambda: now)
+        transcriber = engine.transcriber
+        assert isinstance(transcriber, Probing)
+        await transcriber.prepare()
+        assert server.calls == 5
+        for calls in (7, 9):
+            now += 599
+            assert prepared(engine)
+            now += 2
+            assert not prepared(engine)
+            await transcriber.prepare()
+            assert server.calls == calls
+            assert not transcriber.capabilities.word_times
+        now += 601
+        server.fail(refused(503, "busy"))
+        with pytest.raises(Transient):
+            await transcriber.prepare()
+        assert not prepared(engine), "an outage puts the question off"
+        server.models = {"own": own()}  # somebody mended it
+        await transcriber.prepare()
+        assert transcriber.capabilities.word_times
+        now += 10_000
+        assert prepared(engine)
+
+
+async def test_a_refusal_in_the_end_settles_it(make: Make) -> None:
+    now = 0.0
+    async with serving(models={"own": replace(TEXT_ONLY, refuses=500)}) as server:
+        engine = make(server.url, transcribe_model="own", clock=lambda: now)
+        transcriber = engine.transcriber
+        assert isinstance(transcriber, Probing)
+        await transcriber.prepare()
+        server.models = {"own": TEXT_ONLY}
+        now += 601
+        await transcriber.prepare()
+        now += 10_000
+        assert prepared(engine)
+        assert not transcriber.capabilities.word_times
 
 
 async def test_the_setting_spares_the_question(make: Make, audio: Audio) -> None:

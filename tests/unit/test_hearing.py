@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from core import longform as longform_module
+from core.accounting import Order, Short
 from core.accounts import MemoryAccounts
+from core.child import ChildDied, ChildFailed
 from core.detecting import Spans
-from core.errors import AuthFailed, Misconfigured, Rejected, Transient
+from core.errors import AuthFailed, Misconfigured, OverBudget, Rejected, Transient
 from core.hearing import UNLABELLED, Listener, listen, tell_speakers
 from core.longform import Incomplete, Longform
 from core.model import Audio, Hints, Recognition, SpeakerTurn, Stage, Transcript, Word
@@ -75,15 +78,52 @@ def audio(tmp_path_factory: pytest.TempPathFactory) -> Audio:
     return Audio(path=path, seconds=write_wav(path, [voice("dark", 6)]))
 
 
+class Books(MemoryAccounts):
+    """Accounts under a clock that can be put forward, on a store that can be made to fail."""
+
+    def __init__(self) -> None:
+        self.ahead = 0.0
+        self.away: set[str] = set()
+        self.permits: list[str] = []
+        super().__init__(load_settings(Settings, _env_file=None), forward=lambda: self.ahead)
+
+    async def _take(self, account: str, token: str, concurrency: int, per_minute: int) -> float | None:
+        if "permit" in self.away:
+            raise Transient("The store does not answer.")
+        self.permits.append(account)
+        return await super()._take(account, token, concurrency, per_minute)
+
+    async def _reserve(self, order: Order) -> Short | None:
+        if "budget" in self.away:
+            raise Transient("The store does not answer.")
+        if "money" in self.away:
+            raise OverBudget("Nothing is left.")
+        return await super()._reserve(order)
+
+    async def resting(self, engine: str) -> float:
+        await asyncio.sleep(0)  # a store is never asked without a pause
+        return await super().resting(engine)
+
+    async def trip(self, engine: str) -> None:
+        """Let its rest begin and pass: the next one who asks is its only try."""
+        for _ in range(3):
+            await self.failed(engine)
+        self.ahead += 61
+
+
 @pytest.fixture
-async def longform(tmp_path: Path) -> AsyncIterator[Longform]:
+def books() -> Books:
+    return Books()
+
+
+@pytest.fixture
+async def longform(tmp_path: Path, books: Books) -> AsyncIterator[Longform]:
     encoder = Encoder(1)
 
     async def link(_audio: Audio, _voices: object, _hints: Hints) -> None:
         return None
 
-    accounts = MemoryAccounts(load_settings(Settings, _env_file=None))
-    yield Longform(accounts=accounts, encoder=encoder, link=link, work=tmp_path, tenant="t")
+    yield Longform(accounts=books, encoder=encoder, link=link, work=tmp_path, tenant="t")
     await encoder.close()
 
 
@@ -422,3 +462,333 @@ async def test_a_paid_channel_in_which_nobody_speaks_costs_nothing(longform: Lon
     )
     assert len(hears.heard) == 1
     assert {speaker for speaker, _ in said(transcript)} == {"Speaker 1"}
+
+
+# Whose fault it was
+
+
+class Broken(Encoder):
+    """An encoder that fails at every piece, if there is an `error`."""
+
+    def __init__(self, error: Exception | None) -> None:
+        super().__init__(1)
+        self.error = error
+        self.pieces = 0
+
+    @asynccontextmanager
+    async def piece(
+        self, audio: Audio, start: float, end: float, upload: str, into: Path
+    ) -> AsyncIterator[Audio]:
+        self.pieces += 1
+        if self.error is not None:
+            raise self.error
+        async with super().piece(audio, start, end, upload, into) as part:
+            yield part
+
+
+OURS = [
+    ChildDied("killed"),
+    ChildFailed("MemoryError", ""),
+    Transient("The process that ran the encoder ended."),
+    OSError(28, "No space left on device"),
+    Rejected("This is no recording."),
+]
+
+
+@pytest.mark.parametrize("error", OURS)
+async def test_what_fails_here_says_nothing_of_a_vendor(
+    longform: Longform, books: Books, audio: Audio, error: Exception
+) -> None:
+    broken = replace(longform, encoder=Broken(error))
+    vendor = engine("ears")
+    for _ in range(4):
+        with pytest.raises(type(error)):
+            await heard(broken, audio, method("a", vendor, None))
+    assert vendor.heard == []
+    assert await books.resting("ears") == 0
+    await books.trip("ears")
+    with pytest.raises(type(error)):
+        await heard(broken, audio, method("a", vendor, None))
+    assert await books.resting("ears") == 0, "the try is handed on"
+    assert await books.resting("ears") > 0, "and the engine is not taken to be well"
+
+
+@pytest.mark.parametrize("error", [OSError(5, "Input/output error"), ChildDied("killed")])
+async def test_a_piece_that_cannot_be_read_says_nothing_of_a_vendor(
+    longform: Longform, books: Books, audio: Audio, error: Exception
+) -> None:
+    for _ in range(4):
+        with pytest.raises(type(error)):
+            await heard(longform, audio, method("a", engine("ears", error), None))
+    assert await books.resting("ears") == 0
+
+
+@pytest.mark.parametrize("what", ["permit", "budget", "money"])
+async def test_neither_store_nor_budget_says_anything_of_a_vendor(
+    longform: Longform, books: Books, audio: Audio, what: str
+) -> None:
+    books.away.add(what)
+    for _ in range(4):
+        with pytest.raises((Transient, OverBudget)):
+            await heard(longform, audio, method("a", engine("ears"), None))
+    assert await books.resting("ears") == 0
+    await books.trip("ears")
+    with pytest.raises((Transient, OverBudget)):
+        await heard(longform, audio, method("a", engine("ears"), None))
+    assert await books.resting("ears") == 0
+    assert await books.resting("ears") > 0
+
+
+@pytest.mark.parametrize("error", [OUTAGE, AuthFailed("key"), Misconfigured("model"), TimeoutError()])
+async def test_what_a_vendor_does_counts(
+    longform: Longform, books: Books, audio: Audio, error: Exception
+) -> None:
+    for _ in range(3):
+        with pytest.raises(type(error)):
+            await heard(longform, audio, method("a", engine("ears", error), None))
+    assert await books.resting("ears") > 0
+
+
+async def test_a_vendor_that_uses_up_its_time_failed(
+    longform: Longform, books: Books, audio: Audio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(longform_module, "_LEAST_DEADLINE", 0.01)
+    monkeypatch.setattr(longform_module, "_PER_SECOND", 0.0)
+    for _ in range(3):
+        stuck = engine("ears")
+        stuck.gate.clear()
+        with pytest.raises(TimeoutError):
+            await heard(longform, audio, method("a", stuck, None))
+    assert await books.resting("ears") > 0
+
+
+@pytest.mark.parametrize("error", [ChildDied("killed"), ChildFailed("KeyError", ""), OSError("disk")])
+async def test_a_local_engine_that_breaks_down_failed(
+    longform: Longform, books: Books, audio: Audio, error: Exception
+) -> None:
+    for _ in range(3):
+        local = engine("local", error, can=Capabilities(word_times=True))
+        with pytest.raises(type(error)):
+            await heard(longform, audio, method("a", local, None))
+    assert await books.resting("local") > 0
+
+
+async def test_a_refusal_is_an_answer(longform: Longform, books: Books, audio: Audio) -> None:
+    await books.trip("ears")
+    with pytest.raises(Rejected):
+        await heard(longform, audio, method("a", engine("ears", Rejected("too loud")), None))
+    assert [await books.resting("ears") for _ in range(2)] == [0, 0]
+
+
+# The one try after a rest
+
+
+async def test_a_try_that_is_cancelled_is_handed_on(longform: Longform, books: Books, audio: Audio) -> None:
+    await books.trip("ears")
+    await books.trip("eyes")
+    hears, tells = engine("ears"), engine("eyes")
+    hears.gate.clear()
+    tells.gate.clear()
+    task = asyncio.create_task(heard(longform, audio, method("a", hears, tells)))
+    while not (hears.heard and tells.heard):
+        await asyncio.sleep(0.01)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    for name in ("ears", "eyes"):
+        assert await books.resting(name) == 0
+        assert await books.resting(name) > 0
+    assert [t for t in asyncio.all_tasks() if t is not asyncio.current_task()] == []
+
+
+async def test_a_try_is_handed_on_although_the_answer_was_not_waited_for(
+    longform: Longform, books: Books, audio: Audio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, answering = asyncio.Event(), asyncio.Event()
+    resting = books.resting
+
+    async def slow(name: str) -> float:
+        found = await resting(name)
+        asked.set()
+        await answering.wait()
+        return found
+
+    await books.trip("ears")
+    with monkeypatch.context() as patch:
+        patch.setattr(books, "resting", slow)
+        task = asyncio.create_task(heard(longform, audio, method("a", engine("ears"), None)))
+        await asked.wait()
+        task.cancel()
+        answering.set()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+    assert await books.resting("ears") == 0
+
+
+async def test_cancelling_again_loses_no_try(
+    longform: Longform, books: Books, audio: Audio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    telling, told = asyncio.Event(), asyncio.Event()
+    undecided = books.undecided
+
+    async def slow(name: str) -> None:
+        telling.set()
+        await told.wait()
+        await undecided(name)
+
+    monkeypatch.setattr(books, "undecided", slow)
+    await books.trip("ears")
+    hears = engine("ears")
+    hears.gate.clear()
+    task = asyncio.create_task(heard(longform, audio, method("a", hears, None)))
+    while not hears.heard:
+        await asyncio.sleep(0.01)
+    task.cancel()
+    await telling.wait()
+    task.cancel()
+    for _ in range(50):
+        await asyncio.sleep(0)
+    assert not task.done(), "what was begun is brought to an end"
+    told.set()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert await books.resting("ears") == 0
+    assert [t for t in asyncio.all_tasks() if t is not asyncio.current_task()] == []
+
+
+async def test_a_try_that_was_handed_on_is_not_made_all_the_same(
+    longform: Longform, books: Books, audio: Audio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    undecided = books.undecided
+
+    async def and_somebody_takes_it(name: str) -> None:
+        await undecided(name)
+        assert await books.resting(name) == 0
+
+    monkeypatch.setattr(books, "undecided", and_somebody_takes_it)
+    await books.trip("ears")
+    encoder = Broken(ChildDied("killed"))
+    with pytest.raises(ChildDied):
+        await heard(
+            replace(longform, encoder=encoder),
+            audio,
+            method("a", engine("ears"), None),
+            method("b", engine("ears"), None),
+        )
+    assert encoder.pieces == 1
+
+
+async def test_who_waits_for_another_ones_try_does_not_hand_it_on(
+    longform: Longform, books: Books, audio: Audio
+) -> None:
+    await books.trip("ears")
+    assert await books.resting("ears") == 0
+    with pytest.raises(Transient, match="left alone"):
+        await heard(longform, audio, method("a", engine("ears"), None))
+    assert await books.resting("ears") > 0
+
+
+async def test_all_channels_share_the_try(longform: Longform, books: Books, audio: Audio) -> None:
+    await books.trip("ears")
+    both = Audio(path=audio.path, seconds=audio.seconds, channels=(audio.path, audio.path))
+    hears = engine("ears")
+    transcript, _ = await heard(longform, both, method("a", hears, None))
+    assert len(hears.heard) == 2
+    assert {speaker for speaker, _ in said(transcript)} == {"Speaker 1", "Speaker 2"}
+    assert [await books.resting("ears") for _ in range(2)] == [0, 0]
+
+
+async def test_nothing_sent_is_nothing_learnt(longform: Longform, books: Books, audio: Audio) -> None:
+    """A model that is fed speaker turns is not asked where there are none."""
+
+    class Nobody(Ears):
+        async def present(self, _path: Path) -> bool:
+            return True
+
+    await books.trip("text")
+    hears = engine("text", can=TEXT)
+    transcript, _ = await heard(longform, audio, method("t", hears, None), ears=Nobody())
+    assert (hears.heard, transcript.utterances) == ([], ())
+    assert await books.resting("text") == 0
+    assert await books.resting("text") > 0
+
+
+# Transcribers that ask their server first
+
+
+class Asking(FakeEngine):
+    """Knows what it can do once it is prepared; `troubles` are raised by that, one each time."""
+
+    def __init__(self, books: Books, *troubles: Exception, failures: Sequence[Exception] = ()) -> None:
+        super().__init__(
+            "ears", words=WORDS, turns=TURNS, failures=failures, capabilities=replace(TEXT, account="ears")
+        )
+        self.books = books
+        self.troubles = list(troubles)
+        self.prepared = False
+        self.held: list[list[str]] = []
+
+    async def prepare(self) -> None:
+        self.held.append(list(self.books.permits))
+        await self.gate.wait()
+        if self.troubles:
+            raise self.troubles.pop(0)
+        self.capabilities = replace(PAID, account="ears")
+        self.prepared = True
+
+
+async def test_asking_first_is_a_request_like_others(longform: Longform, books: Books, audio: Audio) -> None:
+    hears = Asking(books)
+    for _ in range(2):
+        transcript, _ = await heard(longform, audio, method("a", hears, engine("eyes")))
+        assert said(transcript) == BOTH
+    assert hears.held == [["ears"]], "once, and with a permit"
+
+
+async def test_an_outage_while_asking_counts(longform: Longform, books: Books, audio: Audio) -> None:
+    hears = Asking(books, OUTAGE, OUTAGE, OUTAGE)
+    for _ in range(4):
+        with pytest.raises(Transient):
+            await heard(longform, audio, method("a", hears, None))
+    assert len(hears.held) == 3, "at rest it is not asked"
+    books.ahead += 61
+    await heard(longform, audio, method("a", hears, None))
+    assert len(hears.held) == 4
+    assert [await books.resting("ears") for _ in range(2)] == [0, 0]
+
+
+async def test_who_needs_not_ask_is_judged_by_its_work_alone(
+    longform: Longform, books: Books, audio: Audio
+) -> None:
+    hears = Asking(books, failures=[OUTAGE] * 6)
+    hears.prepared = True
+    for _ in range(3):
+        with pytest.raises(Transient):
+            await heard(longform, audio, method("a", hears, engine("eyes")))
+    assert hears.held == []
+    assert await books.resting("ears") > 0
+
+
+async def test_a_server_that_never_says_what_it_can_do_failed(
+    longform: Longform, books: Books, audio: Audio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(longform_module, "_LEAST_DEADLINE", 0.01)
+    monkeypatch.setattr(longform_module, "_PER_SECOND", 0.0)
+    hears = Asking(books)
+    hears.gate.clear()
+    for _ in range(3):
+        with pytest.raises(TimeoutError):
+            await heard(longform, audio, method("a", hears, None))
+    assert await books.resting("ears") > 0
+
+
+async def test_a_permit_for_asking_that_is_not_to_be_had_does_not_count(
+    longform: Longform, books: Books, audio: Audio
+) -> None:
+    books.away.add("permit")
+    hears = Asking(books)
+    for _ in range(4):
+        with pytest.raises(Transient):
+            await heard(longform, audio, method("a", hears, None))
+    assert hears.held == []
+    assert await books.resting("ears") == 0

@@ -12,15 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.invented import (
-    cut_invented,
-    prompt_echoes,
-    runaways,
-    stock_phrases,
-    with_words,
-)
+from core.invented import cut_invented, prompt_echoes, runaways, stock_phrases
 from core.model import Recognition, Word
 from core.plausibility import outside_speech
+from core.render.times import clock
 from core.repetition import bearable, normal, superfluous, text_runaway
 from core.stock_phrases import mentions
 
@@ -67,7 +62,7 @@ def test_people_may_repeat_themselves(language: str) -> None:
     assert text_runaway(text) == text
     everywhere = ((0.0, 1000.0),)
     for speech in (None, everywhere):
-        assert cut_invented(heard(spoken(text)), speech=speech) == (heard(spoken(text)), ())
+        assert cut_invented(heard(spoken(text)), speech=speech) == heard(spoken(text))
 
 
 @pytest.mark.parametrize(
@@ -85,10 +80,13 @@ def test_a_loop_is_written_once(phrase: str, times: int, tail: str) -> None:
     loop = " ".join([phrase] * times)
     before = "So this is what I meant."
     words = spoken(f"{before} {loop} {tail}")
-    recognition, lost = cut_invented(heard(words), speech=None)
+    recognition = cut_invented(heard(words), speech=None)
     assert said(recognition) == f"{before} {phrase} {tail}".strip()
     first, length = len(before.split()) + len(phrase.split()), len(phrase.split())
-    assert lost == ((words[first].start, words[first + length * (times - 1) - 1].end),)
+    start, end = words[first].start, words[first + length * (times - 1) - 1].end
+    assert recognition.warnings == (
+        f"Between {clock(start)} and {clock(end)} the recogniser repeated itself, so that text was cut.",
+    )
     assert text_runaway(f"{before} {loop} {tail}") == f"{before} {phrase} {tail}"
 
 
@@ -109,9 +107,8 @@ def test_a_loop_within_a_word_is_cut() -> None:
     assert text_runaway(f"今日は {thanks * 20}") == f"今日は {thanks}"
     assert text_runaway("Donaudampfschifffahrtselektrizitätenhauptbetriebswerkbauunterbeamtengesellschaft")
     word = Word(start=1.0, end=31.0, text=thanks * 20)
-    recognition, lost = cut_invented(Recognition(words=(word,)), speech=None)
+    recognition = cut_invented(Recognition(words=(word,)), speech=None)
     assert said(recognition) == thanks
-    assert lost == ((1.0, 31.0),)
     assert recognition.warnings == (
         "Between 0:01 and 0:31 the recogniser repeated itself, so that text was cut.",
     )
@@ -144,33 +141,14 @@ def test_longer_phrases_are_borne_less_often(tokens: int) -> None:
     assert bearable(tokens, doubtful=False) < 170 / tokens or tokens > 30
 
 
-def test_the_lost_time_is_that_of_the_speech_under_the_loop() -> None:
+def test_a_loop_over_silence_and_speech_is_cut_whole() -> None:
     words = [*spoken("Here we are. okay"), *spoken(" ".join(["okay"] * 50), start=10, pace=50)]
     words += spoken("Next point.", start=60)
-    recognition, lost = cut_invented(
-        heard(words), speech=[(0.0, 1.4), (8.0, 30.0), (40.0, 45.0), (60.0, 61.0)]
-    )
+    recognition = cut_invented(heard(words), speech=[(0.0, 1.4), (8.0, 30.0), (40.0, 45.0), (60.0, 61.0)])
     assert said(recognition) == "Here we are. okay Next point."
-    assert lost == ((8.0, 45.0),)
     assert recognition.warnings == (
         "Between 0:10 and 0:10 the recogniser repeated itself, so that text was cut.",
     )
-    assert cut_invented(heard(words), speech=[(0.0, 1.4), (60.0, 61.0)])[1] == ()
-
-
-def test_a_second_listening_takes_the_place_of_a_loop() -> None:
-    raw = heard(spoken("So we", 0), spoken(" ".join(["go"] * 60), 1), spoken("home now.", 30))
-    speech = [(0.0, 31.0)]
-    first, lost = cut_invented(raw, speech=speech)
-    assert said(first) == "So we go home now."
-    (stretch,) = lost
-    again = spoken("went up the hill and down again", stretch[0] + 0.1)
-    better, lost = cut_invented(with_words(raw, stretch, again), speech=speech)
-    assert said(better) == "So we go went up the hill and down again home now."
-    assert lost == ()
-    assert better.warnings == ()
-    once_more = spoken(" ".join(["go"] * 60), stretch[0])
-    assert said(cut_invented(with_words(raw, stretch, once_more), speech=speech)[0]) == "So we go home now."
 
 
 # echoes of the vocabulary
@@ -181,13 +159,12 @@ NAMES = ("Anna Novak", "Bilal", "Chidi", "Daria", "Elif", "Project Falcon")
 def test_an_echo_of_the_vocabulary_is_cut() -> None:
     echo = "Anna Novak, Bilal, Chidi, Daria, Elif, Project Falcon."
     words = [*spoken(echo), *spoken("Good morning, Bilal.", start=20)]
-    recognition, lost = cut_invented(heard(words), speech=None, vocabulary=NAMES)
+    recognition = cut_invented(heard(words), speech=None, vocabulary=NAMES)
     assert said(recognition) == "Good morning, Bilal."
-    assert lost == ()
     assert recognition.warnings == (
         "Between 0:00 and 0:02 the recogniser wrote down the vocabulary it was given, so that text was cut.",
     )
-    silent = cut_invented(heard(words), speech=[(20.0, 21.0)], vocabulary=NAMES)[0]
+    silent = cut_invented(heard(words), speech=[(20.0, 21.0)], vocabulary=NAMES)
     assert said(silent) == "Good morning, Bilal."
 
 
@@ -225,14 +202,13 @@ def test_little_or_no_vocabulary_is_never_an_echo(vocabulary: tuple[str, ...]) -
 def test_text_without_times_is_cleaned_too() -> None:
     loop = " ".join(["Right."] * 80)
     text = f"Anna Novak, Bilal, Chidi, Daria, Elif. Now then. {loop}"
-    recognition, lost = cut_invented(Recognition(words=(), text=text), speech=None, vocabulary=NAMES)
+    recognition = cut_invented(Recognition(words=(), text=text), speech=None, vocabulary=NAMES)
     assert recognition.text == "Now then. Right."
-    assert lost == ()
     assert recognition.warnings == (
         "The recogniser repeated itself, so that text was cut.",
         "The recogniser wrote down the vocabulary it was given, so that text was cut.",
     )
-    assert cut_invented(recognition, speech=None, vocabulary=NAMES) == (recognition, ())
+    assert cut_invented(recognition, speech=None, vocabulary=NAMES) == recognition
 
 
 # text over silence
@@ -251,35 +227,33 @@ def test_text_over_silence_is_cut_and_said() -> None:
     talk = spoken("This is what we have to decide today, so let us begin with the office and its rent.")
     end = talk[-1].end
     invented = spoken("We will be right back after this.", start=end + 30)
-    recognition, lost = cut_invented(heard(talk, invented), speech=[(0.0, end)])
+    recognition = cut_invented(heard(talk, invented), speech=[(0.0, end)])
     assert recognition.words == tuple(talk)
-    assert lost == ()
     assert recognition.warnings == (
         "Between 0:35 and 0:38 nobody speaks, so the text that the recogniser gave there was cut.",
     )
-    assert cut_invented(heard(talk, invented), speech=None)[0].words == (*talk, *invented)
+    assert cut_invented(heard(talk, invented), speech=None).words == (*talk, *invented)
 
 
 def test_a_short_answer_that_the_detector_missed_stays() -> None:
     talk = spoken("Shall we take the one by the station, then?")
     answer = spoken("Mm-hm, yes.", start=talk[-1].end + 3)
-    assert cut_invented(heard(talk, answer), speech=[(0.0, talk[-1].end)])[0] == heard(talk, answer)
+    assert cut_invented(heard(talk, answer), speech=[(0.0, talk[-1].end)]) == heard(talk, answer)
 
 
 def test_a_detector_that_misses_much_is_not_believed() -> None:
     near = spoken("I can hear you well, can you hear me? Please go on.")
     end = near[-1].end
     far = spoken("Yes, well, from this end of the room I would say that it works quite well.", start=end + 2)
-    recognition, lost = cut_invented(heard(near, far), speech=[(0.0, end)])
+    recognition = cut_invented(heard(near, far), speech=[(0.0, end)])
     assert recognition.words == (*near, *far)
-    assert lost == ()
     (warning,) = recognition.warnings
     assert warning.startswith("Between 0:05 and 0:11 there is text although no speech could be detected")
-    assert cut_invented(heard(far), speech=())[0].words == tuple(far)
+    assert cut_invented(heard(far), speech=()).words == tuple(far)
     longer = spoken("I can hear you well, can you hear me? Please go on. " * 3)
     shifted = [replace(word, start=word.start + 30, end=word.end + 30) for word in far]
     assert 2 * len(shifted) < len(longer)  # most words lie in speech, but too many don't
-    assert cut_invented(heard(longer, shifted), speech=[(0.0, longer[-1].end)])[0].words == (
+    assert cut_invented(heard(longer, shifted), speech=[(0.0, longer[-1].end)]).words == (
         *longer,
         *shifted,
     )
@@ -304,9 +278,9 @@ def test_stock_phrases_are_cut_over_silence_only(phrase: str) -> None:
     talk = spoken("That is all for today.")
     sign_off = spoken(phrase, start=10)
     whole = heard(talk, sign_off)
-    assert cut_invented(whole, speech=[(0.0, 2.0)])[0].words == tuple(talk)
-    assert cut_invented(whole, speech=[(0.0, 20.0)])[0] == whole
-    assert cut_invented(whole, speech=None)[0] == whole
+    assert cut_invented(whole, speech=[(0.0, 2.0)]).words == tuple(talk)
+    assert cut_invented(whole, speech=[(0.0, 20.0)]) == whole
+    assert cut_invented(whole, speech=None) == whole
 
 
 def test_a_stock_phrase_half_over_speech_stays() -> None:
@@ -328,13 +302,12 @@ def test_credits_end_at_a_pause() -> None:
 def test_many_places_share_a_sentence() -> None:
     parts = [spoken("We go on from here with the next of the points on our list.", 20 * n) for n in range(6)]
     loops = [spoken(" ".join([f"word{n}"] * 30), 20 * n + 6, pace=6) for n in range(6)]
-    recognition, lost = cut_invented(
+    recognition = cut_invented(
         heard(*(part for pair in zip(parts, loops, strict=True) for part in pair)), speech=None
     )
     assert recognition.warnings == (
         "In 6 places, the first between 0:06 and 0:10, the recogniser repeated itself, so that text was cut.",
     )
-    assert len(lost) == 6
 
 
 # anything
@@ -353,15 +326,14 @@ def test_only_ever_removes_and_is_content_with_what_is_left(
     words = spoken(" ".join(word for phrase, times in phrases for word in phrase * times), pace=pace)
     speech = None if spans is None else [(start, start + length) for start, length in spans]
     before = Recognition(words=tuple(words), languages=("en",), warnings=("first",))
-    after, lost = cut_invented(before, speech=speech, vocabulary=("Anna", "Bilal", "Chidi", "Daria"))
+    after = cut_invented(before, speech=speech, vocabulary=("Anna", "Bilal", "Chidi", "Daria"))
     places = {id(word): index for index, word in enumerate(words)}
     kept = [places[id(word)] for word in after.words]  # the very same words
     assert kept == sorted(set(kept))
     assert bool(after.warnings[1:]) >= (len(kept) < len(words))
-    assert all(start < end for start, end in lost)
     assert (after.languages, after.warnings[0]) == (before.languages, "first")
-    again, lost = cut_invented(after, speech=speech, vocabulary=("Anna", "Bilal", "Chidi", "Daria"))
-    assert (again, lost) == (after, ())
+    again = cut_invented(after, speech=speech, vocabulary=("Anna", "Bilal", "Chidi", "Daria"))
+    assert again == after
 
 
 @given(st.text(max_size=60), st.integers(1, 30), st.text(max_size=20))
@@ -387,7 +359,7 @@ def test_what_is_superfluous_follows_its_like(tokens: list[str]) -> None:
 @given(st.lists(st.integers(), unique=True, max_size=300))
 def test_text_without_repetition_is_never_touched(numbers: list[int]) -> None:
     words = spoken(" ".join(f"w{number}" for number in numbers))
-    assert cut_invented(heard(words), speech=None) == (heard(words), ())
+    assert cut_invented(heard(words), speech=None) == heard(words)
 
 
 def spread(entry: dict[str, Any]) -> list[Word]:
@@ -404,7 +376,7 @@ def test_real_references_are_never_touched(corpus: Path) -> None:
             word for entry in entries for word in spoken(entry["words"], float(entry["start_time"]), pace=3.0)
         ]
         words.sort(key=lambda word: word.start)
-        assert cut_invented(heard(words), speech=None) == (heard(words), ()), path
+        assert cut_invented(heard(words), speech=None) == heard(words), path
         text = " ".join(word.text for word in words)
         assert text_runaway(text) == text
         seen += len(words)
@@ -416,7 +388,7 @@ def test_the_sample_is_never_touched() -> None:
     lines = json.loads((samples / "meeting.seglst.json").read_text())
     words = [word for line in lines for word in spread(line)]
     speech = [(line["start_time"], line["end_time"]) for line in lines]
-    assert cut_invented(heard(words), speech=speech, vocabulary=("Anna", "Mark", "Ian")) == (heard(words), ())
+    assert cut_invented(heard(words), speech=speech, vocabulary=("Anna", "Mark", "Ian")) == heard(words)
 
 
 @pytest.mark.parametrize("kind", ["prose", "one loop", "many loops"])
@@ -431,7 +403,7 @@ def test_a_hundred_thousand_words(kind: str) -> None:
     words = spoken(" ".join(texts[kind][:100_000]))
     vocabulary = [f"w{number}" for number in range(200)]
     speech = [(float(start), start + 4.0) for start in range(0, 33_000, 5)]
-    recognition, _ = cut_invented(heard(words), speech=speech, vocabulary=vocabulary)
+    recognition = cut_invented(heard(words), speech=speech, vocabulary=vocabulary)
     if kind == "one loop":
         assert len(recognition.words) == 1
     elif kind == "prose":

@@ -12,12 +12,14 @@ import pytest
 from core import longform as longform_module
 from core.accounts import MemoryAccounts
 from core.detecting import Spans
-from core.errors import AuthFailed, QuotaExhausted, Rejected, Transient
+from core.errors import AuthFailed, OverBudget, QuotaExhausted, Rejected, Transient
+from core.kept import Shelf
 from core.longform import Incomplete, Longform, deadline
 from core.model import Audio, Diarization, Hints, Recognition, SpeakerTurn, Word
 from core.ports import Capabilities, Report
 from core.settings import Settings, load_settings
-from core.uploads import CONTAINERS, Encoder, longest_request
+from core.testing import MemoryKept
+from core.uploads import CONTAINERS, Container, Encoder, longest_request
 from tests.tiny_models import silence, voice, write_wav
 
 SPOKEN = [(n * 4.0 + 0.5, n * 4.0 + 3.2) for n in range(30)]
@@ -110,9 +112,16 @@ async def encoder() -> AsyncIterator[Encoder]:
 
 @pytest.fixture
 def longform(encoder: Encoder, tmp_path: Path) -> Callable[..., Longform]:
-    def make(link: object = by_parity) -> Longform:
-        accounts = MemoryAccounts(load_settings(Settings, _env_file=None))
-        return Longform(accounts=accounts, encoder=encoder, link=link, work=tmp_path, tenant="t")  # type: ignore[arg-type]
+    def make(link: object = by_parity, *, shelf: Shelf | None = None, use: Encoder = encoder) -> Longform:
+        accounts = shelf.accounts if shelf else MemoryAccounts(load_settings(Settings, _env_file=None))
+        return Longform(
+            accounts=accounts,
+            encoder=use,
+            link=link,  # type: ignore[arg-type]
+            work=tmp_path,
+            tenant="t",
+            shelf=shelf,
+        )
 
     return make
 
@@ -281,6 +290,92 @@ async def test_what_was_sent_is_booked(longform: Callable[..., Longform], whole:
     assert 105 < cost.seconds < 125  # pieces overlap
 
 
+def new_shelf(**limits: float) -> Shelf:
+    accounts = MemoryAccounts(load_settings(Settings, _env_file=None, **limits))
+    return Shelf(kept=MemoryKept(), accounts=accounts, recording="sha256:r", channels=(), seconds=60)
+
+
+async def booked(shelf: Shelf) -> float:
+    assert isinstance(shelf.accounts, MemoryAccounts)
+    assert await shelf.accounts.reserved() == 0
+    return sum(cost.seconds for cost in await shelf.accounts.costs())
+
+
+def offsets(vendor: Vendor) -> list[int]:
+    return [int(part.path.stem.split("-")[1]) for part in vendor.sent]
+
+
+async def test_another_attempt_sends_only_what_is_missing(
+    longform: Callable[..., Longform], whole: Audio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(longform_module, "_LEAST_PATIENCE", 0.0)
+    monkeypatch.setattr(longform_module, "_PATIENCE", 0.0)
+    expected = await longform().transcribe(
+        once := Vendor(can(labels_speakers=True), whole), "vendor", whole, Hints(), ignore
+    )
+    # 144 s are $0.0144: once, and what is missing again, but not twice
+    shelf, vendor = new_shelf(monthly_budget=0.02), Vendor(can(labels_speakers=True), whole)
+    vendor.failures = {1: [Transient("down")], 3: [Transient("down")]}
+    with pytest.raises(Incomplete):
+        await longform(shelf=shelf).transcribe(vendor, "vendor", whole, Hints(), ignore)
+    assert len(vendor.sent) == 5
+    first, vendor.sent = offsets(vendor), []
+    reported: list[float] = []
+    found = await longform(shelf=shelf).transcribe(vendor, "vendor", whole, Hints(), reported.append)
+    assert found == expected
+    assert len(vendor.sent) == 2
+    assert set(offsets(vendor)) < set(first)
+    assert await booked(shelf) == pytest.approx(sum(part.seconds for part in once.sent))
+    assert 0.4 < reported[0] < 0.8
+    assert reported == sorted(reported)
+    assert reported[-1] == 1.0
+
+
+async def test_nothing_is_set_aside_for_what_is_known(
+    longform: Callable[..., Longform], whole: Audio
+) -> None:
+    shelf, vendor = new_shelf(monthly_budget=0.02), Vendor(can(), whole)  # 144 s for $0.0144
+    first = await longform(shelf=shelf).transcribe(vendor, "vendor", whole, Hints(), ignore)
+    assert await longform(shelf=shelf).transcribe(vendor, "vendor", whole, Hints(), ignore) == first
+    assert len(vendor.sent) == 5
+    with pytest.raises(OverBudget):
+        await longform(shelf=shelf).transcribe(vendor, "vendor", whole, Hints(max_speakers=2), ignore)
+
+
+async def test_turns_of_pieces_are_kept_too(longform: Callable[..., Longform], whole: Audio) -> None:
+    shelf, vendor = new_shelf(), Vendor(can(), whole)
+    vendor.failures = {2: [Rejected("no")]}
+    with pytest.raises(Rejected):
+        await longform(shelf=shelf).diarize(vendor, "vendor", whole, Hints(), ignore)
+    found = await longform(shelf=shelf).diarize(vendor, "vendor", whole, Hints(), ignore)
+    assert [turn.start for turn in found.turns] == pytest.approx([start for start, _ in SPOKEN])
+    assert len(vendor.sent) == 6
+
+
+async def test_an_account_that_fails_takes_no_answer_with_it(
+    longform: Callable[..., Longform], whole: Audio
+) -> None:
+    shelf, vendor = new_shelf(), Vendor(can(concurrency=1), whole)
+    vendor.failures = {3: [AuthFailed("revoked")]}
+    with pytest.raises(AuthFailed):
+        await longform(shelf=shelf).transcribe(vendor, "vendor", whole, Hints(), ignore)
+    answered = len(vendor.sent) - 1
+    assert answered > 0
+    assert await booked(shelf) == pytest.approx(sum(part.seconds for part in vendor.sent[:-1]))
+    vendor.sent = []
+    vendor.capabilities = can(account="vendor:new")
+    found = await longform(shelf=shelf).transcribe(vendor, "vendor", whole, Hints(), ignore)
+    assert [word.text for word in found.words] == ALL
+    assert len(vendor.sent) == 5 - answered
+
+
+async def test_what_costs_nothing_is_not_kept(longform: Callable[..., Longform], whole: Audio) -> None:
+    shelf, vendor = new_shelf(), Vendor(can(account="", price=""), whole)
+    await longform(shelf=shelf).transcribe(vendor, "vendor", whole, Hints(), ignore)
+    assert isinstance(shelf.kept, MemoryKept)
+    assert shelf.kept.pieces == {}
+
+
 async def test_cancelling_leaves_nothing_under_way(
     longform: Callable[..., Longform], whole: Audio, tmp_path: Path
 ) -> None:
@@ -312,3 +407,131 @@ def test_the_smaller_limit_counts() -> None:
     assert longest_request("wav", None, 25 * 2**20) < 820
     assert longest_request("", None, None) == float("inf")
     assert deadline(3600, vendor=True) > 3600
+
+
+class Counting(Encoder):
+    """Counts what it encodes, which begins when `gate` is set and fails with the first of `failures`."""
+
+    def __init__(self) -> None:
+        super().__init__(2)
+        self.begun = asyncio.Event()
+        self.gate = asyncio.Event()
+        self.gate.set()
+        self.failures: list[Exception] = []
+        self.encoded: list[Path] = []
+
+    async def _encode(self, source: Path, start: float, end: float, container: Container, into: Path) -> None:
+        self.encoded.append(into)
+        self.begun.set()
+        await self.gate.wait()
+        if self.failures:
+            raise self.failures.pop(0)
+        await super()._encode(source, start, end, container, into)
+
+
+@pytest.fixture
+async def counting() -> AsyncIterator[Counting]:
+    encoder = Counting()
+    yield encoder
+    await encoder.close()
+
+
+async def use(encoder: Encoder, audio: Audio, into: Path, leave: asyncio.Event, upload: str = "ogg") -> Path:
+    """Where the piece was, once `leave` is set; it was there until then."""
+    async with encoder.piece(audio, 10, 20, upload, into) as part:
+        await leave.wait()
+        assert part.path.stat().st_size > 1000
+        return part.path
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(60):
+        while not condition():
+            await asyncio.sleep(0.01)
+
+
+async def test_the_same_piece_is_encoded_once_for_all_who_use_it(
+    counting: Counting, whole: Audio, tmp_path: Path
+) -> None:
+    leaving = [asyncio.Event() for _ in range(3)]
+    users = [asyncio.create_task(use(counting, whole, tmp_path, leave)) for leave in leaving]
+    for number, user in enumerate(users):
+        leaving[number].set()
+        path = await user
+        assert path.exists() == (number < 2), "gone with the last one"
+    assert counting.encoded == [path]
+    leaving[0].set()
+    assert await use(counting, whole, tmp_path, leaving[0]) != path
+    assert len(counting.encoded) == 2
+    assert list(tmp_path.iterdir()) == []
+
+
+async def test_different_pieces_are_encoded_each(counting: Counting, whole: Audio, tmp_path: Path) -> None:
+    leave = asyncio.Event()
+    (tmp_path / "other").mkdir()
+    users = [
+        asyncio.create_task(use(counting, whole, into, leave, upload))
+        for into, upload in ((tmp_path, "ogg"), (tmp_path, "flac"), (tmp_path / "other", "ogg"))
+    ]
+    await until(lambda: len(counting.encoded) == 3)
+    leave.set()
+    assert len(set(await asyncio.gather(*users))) == 3
+
+
+async def test_who_came_first_and_is_cancelled_takes_nothing_from_the_others(
+    counting: Counting, whole: Audio, tmp_path: Path
+) -> None:
+    counting.gate.clear()
+    leave = asyncio.Event()
+    leave.set()
+    first, second = (asyncio.create_task(use(counting, whole, tmp_path, leave)) for _ in range(2))
+    await counting.begun.wait()
+    first.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await first
+    counting.gate.set()
+    assert [await second] == counting.encoded
+    assert list(tmp_path.iterdir()) == []
+
+
+async def test_what_nobody_waits_for_is_not_encoded(counting: Counting, whole: Audio, tmp_path: Path) -> None:
+    counting.gate.clear()
+    users = [asyncio.create_task(use(counting, whole, tmp_path, asyncio.Event())) for _ in range(2)]
+    await counting.begun.wait()
+    for user in users:
+        user.cancel()
+    await asyncio.gather(*users, return_exceptions=True)
+    assert not any(task.get_name().startswith("encoding") for task in asyncio.all_tasks())
+    counting.gate.set()
+    (leave := asyncio.Event()).set()
+    await use(counting, whole, tmp_path, leave)
+    assert len(counting.encoded) == 2
+
+
+async def test_all_who_wait_are_told_an_error_and_the_next_one_tries_again(
+    counting: Counting, whole: Audio, tmp_path: Path
+) -> None:
+    counting.gate.clear()
+    counting.failures = [OSError("disk full")]
+    (leave := asyncio.Event()).set()
+    users = [asyncio.create_task(use(counting, whole, tmp_path, leave)) for _ in range(3)]
+    await counting.begun.wait()
+    counting.gate.set()
+    assert [type(error) for error in await asyncio.gather(*users, return_exceptions=True)] == [OSError] * 3
+    assert len(counting.encoded) == 1
+    await use(counting, whole, tmp_path, leave)
+    assert len(counting.encoded) == 2
+    assert list(tmp_path.iterdir()) == []
+
+
+async def test_two_engines_are_sent_one_file(
+    longform: Callable[..., Longform], counting: Counting, whole: Audio
+) -> None:
+    hears, tells = Vendor(can(max_seconds=None), whole), Vendor(can(max_seconds=None), whole)
+    hears.together = tells.together = asyncio.Barrier(2)
+    long = longform(use=counting)
+    await asyncio.gather(
+        long.transcribe(hears, "hears", whole, Hints(), ignore),
+        long.diarize(tells, "tells", whole, Hints(), ignore),
+    )
+    assert [part.path for part in (*hears.sent, *tells.sent)] == counting.encoded * 2

@@ -11,9 +11,8 @@ import pytest
 from core.app import Announcement
 from core.commands.jobs_shown import outcome, whereabouts
 from core.commands.serve import notices, welcome
-from core.ledger import JobView
 from core.methods import Choice
-from core.model import Job, JobState, Recording
+from core.model import Job, JobState, JobView, Recording
 from core.ports import Adapter, Welcome
 from core.settings import Settings, load_settings
 

@@ -499,6 +499,8 @@ class Purse:
 
     async def failed(self, engine: str) -> None: ...
 
+    async def undecided(self, engine: str) -> None: ...
+
     async def reserve(self, tenant: str, engine: str, price: str, seconds: float) -> str:
         if self.broke:
             raise Rejected("This month's budget is spent.")

@@ -1,0 +1,157 @@
+"""What platforms tell us, written down before it is acted on, so that an acknowledged event is never lost.
+
+A front door has seconds, or less, to acknowledge an event: it only posts a letter here. Letters are worked on
+beside that, by whichever process has the lease on one, and thrown away when that is done. A process that
+dies leaves its letters to the others, or to the next one: what is done with a letter has to be repeatable.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+
+from core.errors import ErniError, Transient
+from core.ports import Store
+from core.tasks import end
+
+logger = logging.getLogger(__name__)
+
+Handle = Callable[[str], Awaitable[None]]
+"""Acts on a letter's text. Raises Transient to be asked again later; other errors end the letter."""
+
+_SWEEP_SECONDS = 5.0  # between looks for letters that another process left
+_LEASE_SECONDS = 120.0
+_LONGEST_PAUSE = 60.0
+_OLDEST_SECONDS = 3600.0  # a letter that could not be acted on for so long is given up
+
+
+@dataclass(slots=True)
+class _Letter:
+    text: str
+    posted: float
+    tries: int = 0
+    due: float = 0.0  # of the monotonic clock
+
+
+class Mailbox:
+    """The letters of one front door, kept in `space` of the store.
+
+    `at_once` letters are worked on side by side in a process.
+    """
+
+    def __init__(self, store: Store, space: str, *, at_once: int = 16) -> None:
+        self._store = store
+        self._space = space
+        self._at_once = at_once
+        self._letters: dict[str, _Letter] = {}
+        self._working: dict[str, asyncio.Task[None]] = {}
+        self._news = asyncio.Event()
+
+    async def post(self, key: str, text: str) -> None:
+        """Keep a letter durably; one under a known key that still waits is replaced. Raises Transient or what
+        the store raises: nothing was kept then."""
+        letter = _Letter(text=text, posted=time.time())
+        await self._store.remember(self._space, key, json.dumps([letter.posted, text]))
+        self._letters.setdefault(key, letter)
+        self._news.set()
+
+    async def run(self, handle: Handle) -> None:
+        """Act on letters until cancelled, also on those that other processes left."""
+        sweeping = asyncio.create_task(self._sweep(), name=f"letters of {self._space}")
+        try:
+            while True:
+                self._news.clear()
+                now = time.monotonic()
+                for key, letter in list(self._letters.items()):
+                    if len(self._working) >= self._at_once:
+                        break
+                    if key not in self._working and letter.due <= now:
+                        self._begin(key, letter, handle)
+                waits = [
+                    letter.due - now for key, letter in self._letters.items() if key not in self._working
+                ]
+                full = len(self._working) >= self._at_once
+                try:
+                    async with asyncio.timeout(None if full or not waits else max(0.0, min(waits))):
+                        await self._news.wait()
+                except TimeoutError:
+                    pass
+        finally:
+            await end(sweeping, *self._working.values())
+
+    def _begin(self, key: str, letter: _Letter, handle: Handle) -> None:
+        task = asyncio.create_task(self._attend(key, letter, handle), name=f"letter of {self._space}")
+        self._working[key] = task
+
+        def over(_task: asyncio.Task[None]) -> None:
+            self._working.pop(key, None)
+            self._news.set()
+
+        task.add_done_callback(over)
+
+    async def _attend(self, key: str, letter: _Letter, handle: Handle) -> None:
+        lease = None
+        try:
+            lease = await self._store.acquire(self._space, key, _LEASE_SECONDS)
+            if lease is None:
+                # Another process acts on it. If it does not come to an end, the next sweep finds the letter.
+                self._letters.pop(key, None)
+                return
+            async with asyncio.timeout(_LEASE_SECONDS * 0.75):
+                await handle(letter.text)
+            await self._done(key)
+        except Exception as error:  # noqa: BLE001  (a letter must not end the mailbox)
+            await self._failed(key, letter, error)
+        finally:
+            if lease is not None:
+                await asyncio.shield(self._let_go(key, lease))
+
+    async def _done(self, key: str) -> None:
+        await self._store.forget(self._space, key)
+        self._letters.pop(key, None)
+
+    async def _let_go(self, key: str, lease: str) -> None:
+        try:
+            await self._store.release(self._space, key, lease)
+        except Exception as error:  # noqa: BLE001  (the lease ends by itself)
+            logger.debug("a lease on a letter is left to run out: %s", type(error).__name__)
+
+    async def _failed(self, key: str, letter: _Letter, error: Exception) -> None:
+        letter.tries += 1
+        foreseen = isinstance(error, ErniError)
+        passing = not foreseen or isinstance(error, Transient)
+        asked = error.retry_after if isinstance(error, Transient) and error.retry_after else 0.0
+        if passing and time.time() - letter.posted < _OLDEST_SECONDS:
+            letter.due = time.monotonic() + max(asked, min(0.5 * 2**letter.tries, _LONGEST_PAUSE))
+            level = logging.WARNING if letter.tries > 1 else logging.INFO
+            logger.log(
+                level,
+                "an event of %s is acted on again later: %s",
+                self._space,
+                error if foreseen else type(error).__name__,
+                exc_info=None if foreseen or isinstance(error, TimeoutError) else error,
+            )
+            return
+        logger.error("an event of %s is given up: %s", self._space, type(error).__name__)
+        try:
+            await self._done(key)
+        except Exception:  # noqa: BLE001  (the sweep finds it again)
+            self._letters.pop(key, None)
+
+    async def _sweep(self) -> None:
+        while True:
+            try:
+                found: Mapping[str, str] = await self._store.memories(self._space)
+            except Exception as error:  # noqa: BLE001  (asked again soon)
+                logger.warning("letters of %s can't be listed: %s", self._space, type(error).__name__)
+            else:
+                for key, value in found.items():
+                    if key not in self._letters:
+                        posted, text = json.loads(value)
+                        self._letters[key] = _Letter(text=text, posted=float(posted))
+                        self._news.set()
+            await asyncio.sleep(_SWEEP_SECONDS)

@@ -45,11 +45,18 @@ _POST_SECONDS = 5.0  # how long a stopping service delivers what is ready
 _Work = dict[str, Coroutine[Any, Any, None]]
 
 
-def create_adapters(settings: Settings, state: State, jobs: Jobs) -> dict[str, Adapter]:
+def create_adapters(
+    settings: Settings, state: State, jobs: Jobs, methods: Callable[[], tuple[str, ...]]
+) -> dict[str, Adapter]:
     """The enabled adapters by door. Raises Misconfigured naming a missing variable."""
     adapters: dict[str, Adapter] = {}
     context = AdapterContext(
-        settings=settings, store=state.store, jobs=jobs, links=OpenLinks(adapters), node_id=state.node
+        settings=settings,
+        store=state.store,
+        jobs=jobs,
+        links=OpenLinks(adapters),
+        node_id=state.node,
+        methods=methods,
     )
     for name in settings.adapters:
         adapter: Adapter = load(require(ADAPTERS, name, "front door in ERNI_ADAPTERS"))(context)
@@ -121,8 +128,9 @@ async def _run(
         "worker": f"{state.node}-{os.getpid()}",
     }
     async with Queue(state.url, state.ledger, **options) as queue:
+        choice = Choice(methods=(), notes=())
         intake = Intake(state.ledger, queue, state.store, settings, metrics, kept=kept)
-        adapters = create_adapters(settings, state, intake) if front_doors else {}
+        adapters = create_adapters(settings, state, intake, lambda: choice.methods) if front_doors else {}
         doors = Doors(state.redis, state.ledger, state.vault, adapters, work)
         shared: dict[str, Any] = {
             "ledger": state.ledger,
@@ -138,7 +146,6 @@ async def _run(
         }
         hearing: _Work = {}
         posting: _Work = {}
-        choice = Choice(methods=(), notes=())
         for lane, (jobs, engines) in lanes.items():
             choice, listeners = await prepare(settings, engines)
             worker = Worker(**shared, listeners=listeners, lane=lane)

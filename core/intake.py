@@ -8,7 +8,8 @@ from redis.exceptions import RedisError
 
 from core.errors import Transient
 from core.jobs import LONG, SHORT, Queue
-from core.ledger import Ledger, Ticket
+from core.ledger import Ledger, Ticket, follow_up_key
+from core.ledger import job_id as id_of
 from core.model import JobState, JobView, Recording, Transcript
 from core.pipeline import is_long
 from core.ports import Kept
@@ -85,7 +86,12 @@ class Intake:
     async def forget(self, job_id: str) -> None:
         """See `core.ports.Jobs`."""
         view = await self._ledger.view(job_id)
-        if view is not None and view.result is not None:
+        if view is None:
+            return
+        # First, or one that is under way would bring the transcript back.
+        _, tickets = await self._ledger.cancel(id_of(follow_up_key(view.job.recording.key)))
+        await self._queue.enqueue(tickets)
+        if view.result is not None:
             transcript = await self._store.transcript(view.result)
             if transcript is not None and self._kept is not None:
                 await self._kept.drop(transcript.content_key)

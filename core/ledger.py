@@ -85,6 +85,11 @@ def job_id(key: str) -> str:
     return hashlib.sha256(key.encode()).hexdigest()[:20]
 
 
+def follow_up_key(key: str) -> str:
+    """The key of what adds the speakers to the transcript of the share named `key` later."""
+    return f"{key}#speakers"
+
+
 def _at(seconds: str) -> datetime:
     return datetime.fromtimestamp(float(seconds), UTC)
 

@@ -8,33 +8,40 @@ dies leaves its letters to the others, or to the next one: what is done with a l
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 
-from core.errors import ErniError, Transient
+from core.errors import AuthFailed, ErniError, Rejected, Transient
+from core.holding import Lost, holding
 from core.ports import Store
 from core.tasks import end
 
 logger = logging.getLogger(__name__)
 
 Handle = Callable[[str], Awaitable[None]]
-"""Acts on a letter's text. Raises Transient to be asked again later; other errors end the letter."""
+"""Acts on a letter's text. Raises Transient to be asked again later, or AuthFailed for what the operator has
+to mend meanwhile; other errors of ours end the letter."""
 
 _SWEEP_SECONDS = 5.0  # between looks for letters that another process left
-_LEASE_SECONDS = 120.0
+_LEASE_SECONDS = 20.0  # after which the letters of a process that died are free
+_LONGEST_SECONDS = 90.0  # that a letter may take
 _LONGEST_PAUSE = 60.0
-_OLDEST_SECONDS = 3600.0  # a letter that could not be acted on for so long is given up
+_OLDEST_SECONDS = 6 * 3600.0  # a letter that could not be acted on for so long is given up
+_BLIND_TRIES = 20  # after errors that nobody foresaw
 
 
 @dataclass(slots=True)
 class _Letter:
+    """`posted` and `due` are Unix seconds: processes tell one another when to try again."""
+
     text: str
     posted: float
+    due: float
     tries: int = 0
-    due: float = 0.0  # of the monotonic clock
 
 
 class Mailbox:
@@ -51,11 +58,12 @@ class Mailbox:
         self._working: dict[str, asyncio.Task[None]] = {}
         self._news = asyncio.Event()
 
-    async def post(self, key: str, text: str) -> None:
-        """Keep a letter durably; one under a known key that still waits is replaced. Raises Transient or what
-        the store raises: nothing was kept then."""
-        letter = _Letter(text=text, posted=time.time())
-        await self._store.remember(self._space, key, json.dumps([letter.posted, text]))
+    async def post(self, key: str, text: str, *, delay: float = 0.0) -> None:
+        """Keep a letter durably, to be acted on in `delay` seconds or a little later; one under a known key
+        that still waits stays as it is. Raises Transient or what the store raises: nothing was kept then."""
+        now = time.time()
+        letter = _Letter(text=text, posted=now, due=now + delay)
+        await self._keep(key, letter)
         self._letters.setdefault(key, letter)
         self._news.set()
 
@@ -65,7 +73,7 @@ class Mailbox:
         try:
             while True:
                 self._news.clear()
-                now = time.monotonic()
+                now = time.time()
                 for key, letter in list(self._letters.items()):
                     if len(self._working) >= self._at_once:
                         break
@@ -101,14 +109,23 @@ class Mailbox:
                 # Another process acts on it. If it does not come to an end, the next sweep finds the letter.
                 self._letters.pop(key, None)
                 return
-            async with asyncio.timeout(_LEASE_SECONDS * 0.75):
-                await handle(letter.text)
-            await self._done(key)
+            if await self._store.recall(self._space, key) is None:
+                self._letters.pop(key, None)  # another process was done with it before we had the lease
+                return
+            async with holding(self._store, self._space, key, lease, _LEASE_SECONDS):
+                async with asyncio.timeout(_LONGEST_SECONDS):
+                    await handle(letter.text)
+                await self._done(key)
+        except Lost:
+            self._letters.pop(key, None)  # the next sweep finds it, unless another process is done with it
         except Exception as error:  # noqa: BLE001  (a letter must not end the mailbox)
             await self._failed(key, letter, error)
         finally:
             if lease is not None:
                 await asyncio.shield(self._let_go(key, lease))
+
+    async def _keep(self, key: str, letter: _Letter) -> None:
+        await self._store.remember(self._space, key, json.dumps(astuple(letter)))
 
     async def _done(self, key: str) -> None:
         await self._store.forget(self._space, key)
@@ -123,10 +140,10 @@ class Mailbox:
     async def _failed(self, key: str, letter: _Letter, error: Exception) -> None:
         letter.tries += 1
         foreseen = isinstance(error, ErniError)
-        passing = not foreseen or isinstance(error, Transient)
+        passing = isinstance(error, AuthFailed | Transient) if foreseen else letter.tries < _BLIND_TRIES
         asked = error.retry_after if isinstance(error, Transient) and error.retry_after else 0.0
         if passing and time.time() - letter.posted < _OLDEST_SECONDS:
-            letter.due = time.monotonic() + max(asked, min(0.5 * 2**letter.tries, _LONGEST_PAUSE))
+            letter.due = time.time() + max(asked, min(0.5 * 2 ** min(letter.tries, 20), _LONGEST_PAUSE))
             level = logging.WARNING if letter.tries > 1 else logging.INFO
             logger.log(
                 level,
@@ -135,8 +152,11 @@ class Mailbox:
                 error if foreseen else type(error).__name__,
                 exc_info=None if foreseen or isinstance(error, TimeoutError) else error,
             )
+            with contextlib.suppress(Exception):  # only this process waits then
+                await self._keep(key, letter)
             return
-        logger.error("an event of %s is given up: %s", self._space, type(error).__name__)
+        level = logging.INFO if isinstance(error, Rejected) else logging.ERROR
+        logger.log(level, "an event of %s is given up: %s", self._space, type(error).__name__)
         try:
             await self._done(key)
         except Exception:  # noqa: BLE001  (the sweep finds it again)
@@ -146,12 +166,10 @@ class Mailbox:
         while True:
             try:
                 found: Mapping[str, str] = await self._store.memories(self._space)
-            except Exception as error:  # noqa: BLE001  (asked again soon)
-                logger.warning("letters of %s can't be listed: %s", self._space, type(error).__name__)
-            else:
                 for key, value in found.items():
                     if key not in self._letters:
-                        posted, text = json.loads(value)
-                        self._letters[key] = _Letter(text=text, posted=float(posted))
+                        self._letters[key] = _Letter(*json.loads(value))
                         self._news.set()
+            except Exception as error:  # noqa: BLE001  (asked again soon)
+                logger.warning("letters of %s can't be listed: %s", self._space, type(error).__name__)
             await asyncio.sleep(_SWEEP_SECONDS)

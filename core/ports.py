@@ -114,7 +114,9 @@ class Routed(Protocol):
 
 @runtime_checkable
 class Linked(Protocol):
-    """An adapter that can fetch what a link of its platform points to, whoever shared the link where."""
+    """An adapter that can fetch what a link of its platform points to. Whoever can post a link gets a
+    transcript of it, so it covers only what the operator opened: files in watched folders, and what anybody
+    with the link may read."""
 
     def covers(self, url: str) -> bool:
         """Whether `url` is a link of this platform. Cheap."""
@@ -153,7 +155,8 @@ class Jobs(Protocol):
         ...
 
     async def forget(self, job_id: str) -> None:
-        """Drop the job's transcript from the store; a delivery of it that is owed elsewhere is still made."""
+        """Drop the job's transcript from the store, and what would still be added to it; a delivery of it
+        that is owed elsewhere is still made."""
         ...
 
 
@@ -352,6 +355,10 @@ class Store(Protocol):
         has it. It ends by itself, so that a process that dies holds nothing up."""
         ...
 
+    async def renew(self, space: str, key: str, lease: str, seconds: float) -> bool:
+        """Let a lease end only in `seconds` from now. False: it ran out before."""
+        ...
+
     async def release(self, space: str, key: str, lease: str) -> None:
         """End a lease early; one that ran out, and may be somebody else's by now, is left alone."""
         ...
@@ -364,13 +371,15 @@ class Store(Protocol):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AdapterContext:
     """What every adapter's `create` is given. `node_id` names this machine among those that share a store,
-    and stays the same over restarts."""
+    and stays the same over restarts; `methods` tells the recognition methods that can run, as far as this
+    process knows, once it has started."""
 
     settings: Settings
     store: Store
     jobs: Jobs
     links: Links
     node_id: str
+    methods: Callable[[], tuple[str, ...]] = tuple
 
 
 class Kept(Protocol):

@@ -14,6 +14,7 @@ from core.errors import Misconfigured
 
 ADAPTERS: dict[str, str] = {
     "folder": "connectors.folder.adapter:create",
+    "slack": "bots.slack.adapter:create",
 }
 """Name in `ERNI_ADAPTERS` -> `create(AdapterContext) -> Adapter`."""
 

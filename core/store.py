@@ -24,6 +24,10 @@ _RELEASE = """
 if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end
 return 0
 """
+_RENEW = """
+if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('PEXPIRE', KEYS[1], ARGV[2]) end
+return 0
+"""
 
 
 def pack(transcript: Transcript) -> bytes:
@@ -59,6 +63,7 @@ class RedisStore:
         script = (folder / "prelude.lua").read_text() + (folder / "drop.lua").read_text()
         self._drop = redis.register_script(script)
         self._release = redis.register_script(_RELEASE)
+        self._renew = redis.register_script(_RENEW)
 
     async def check_key(self) -> None:
         """Refuse to mix keys: every process on this store must encrypt alike. Raises Misconfigured."""
@@ -141,6 +146,10 @@ class RedisStore:
         lease = secrets.token_hex(8)
         place = f"{PREFIX}:lease:{space}:{key}"
         return lease if await self._redis.set(place, lease, nx=True, px=max(1, int(1000 * seconds))) else None
+
+    async def renew(self, space: str, key: str, lease: str, seconds: float) -> bool:
+        place, life = f"{PREFIX}:lease:{space}:{key}", max(1, int(1000 * seconds))
+        return bool(await self._renew(keys=[place], args=[lease, life]))
 
     async def release(self, space: str, key: str, lease: str) -> None:
         await self._release(keys=[f"{PREFIX}:lease:{space}:{key}"], args=[lease])

@@ -67,6 +67,13 @@ class MemoryStore:
         self._leases[space, key] = lease, time.monotonic() + seconds
         return lease
 
+    async def renew(self, space: str, key: str, lease: str, seconds: float) -> bool:
+        known, until = self._leases.get((space, key), ("", 0.0))
+        if known != lease or until <= time.monotonic():
+            return False
+        self._leases[space, key] = lease, time.monotonic() + seconds
+        return True
+
     async def release(self, space: str, key: str, lease: str) -> None:
         if self._leases.get((space, key), ("", 0.0))[0] == lease:
             del self._leases[space, key]

@@ -19,7 +19,7 @@ from core.errors import AuthFailed, ErniError, Misconfigured, Rejected, Transien
 from core.hearing import Listener
 from core.jobs import LONG, SHORT, Queue
 from core.kept import release
-from core.ledger import Claim, Ledger, Role
+from core.ledger import Claim, Ledger, Role, follow_up_key
 from core.model import Audio, JobState, Recording, Stage, Transcript
 from core.pipeline import content_key_of, is_long, result_key, transcribe_file
 from core.retrying import Again, GiveUp, decide, poison_message
@@ -316,7 +316,7 @@ class Worker:
 
     async def _order_follow_up(self, recording: Recording, result: str) -> None:
         """Before the delivery is settled: a crash in between only orders it again, which is a no-op."""
-        later = replace(recording, key=f"{recording.key}#speakers", follows=result)
+        later = replace(recording, key=follow_up_key(recording.key), follows=result)
         lane = LONG if is_long(recording, self._settings.long_seconds) else SHORT
         _, ticket = await self._ledger.submit(later, lane, delay=_FOLLOW_DELAY)
         await self._queue.enqueue([ticket])

@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from pathlib import Path
 from typing import Protocol
 
 import pytest
 
+from bots.slack import ids
 from connectors.folder.adapter import FolderAdapter
 from connectors.folder.settings import FolderSettings
 from core.errors import Rejected, Transient
@@ -19,6 +21,10 @@ from core.model import Job, Recording, Stage, Transcript, Utterance, Word
 from core.ports import Adapter, AdapterContext
 from core.settings import Settings, load_settings
 from core.testing import FakeAdapter, MemoryJobs, MemoryLinks, MemoryStore
+from tests.adapters.slack_desk import Desk, desk
+from tests.vendors.slack import Item
+from tests.vendors.slack_limits import interactive
+from tests.vendors.slack_model import Message
 
 PATIENCE = 20.0
 
@@ -111,13 +117,78 @@ class FolderBench:
         return [path.read_text() for path in sorted(self.inbox.glob("*.transcript-error*.txt"))]
 
 
-BENCHES: list[Callable[[Path], Bench]] = [FakeBench, FolderBench]
+class SlackBench:
+    """A channel of a Slack on this machine. What people see are the threads in it."""
+
+    def __init__(self, at: Desk) -> None:
+        self._at = at
+        self.adapter = at.adapter
+
+    def restart(self) -> None:
+        self.adapter = self._at.open()
+
+    async def share(self, name: str, data: bytes) -> None:
+        await self._at.server.share(self._at.channel, self._at.anna, Item(name=name, data=data))
+
+    async def withdraw(self, name: str) -> None:
+        [file] = [file for file in self._at.server.files.values() if file.name == name]
+        await self._at.server.delete_file(file)
+
+    async def outputs(self) -> list[str]:
+        """What each answer shows that is a transcript; of its files, each that is there once too often."""
+        return [
+            text
+            for thread in self._threads()
+            for text in (
+                *(message.shown for message in thread if _offers(message, ids.RENAME)),
+                *self._surplus(thread),
+            )
+        ]
+
+    async def failures(self) -> list[str]:
+        return [
+            message.shown
+            for thread in self._threads()
+            for message in thread
+            if "Could not transcribe" in message.shown
+        ]
+
+    def _threads(self) -> list[list[Message]]:
+        return [self._at.thread(root) for root in self._at.server.messages(self._at.channel)]
+
+    def _surplus(self, thread: list[Message]) -> list[str]:
+        attached = (file for message in thread for file in self._at.server.attached(message))
+        names = Counter(file.name for file in attached if not file.deleted)
+        return list((names - Counter(names.keys())).elements())
 
 
-@pytest.fixture(params=BENCHES, ids=lambda make: make.__name__.removesuffix("Bench").lower())
-def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Bench:
-    made: Bench = request.param(tmp_path)
-    return made
+def _offers(message: Message, action: str) -> bool:
+    return any(element["action_id"] == action for _, element in interactive(message.blocks))
+
+
+@asynccontextmanager
+async def slack_bench(tmp_path: Path) -> AsyncIterator[Bench]:
+    async with desk(tmp_path) as at:
+        yield SlackBench(at)
+
+
+def _at_hand(make: Callable[[Path], Bench]) -> Callable[[Path], AbstractAsyncContextManager[Bench]]:
+    """One that need not be started or ended."""
+    return lambda tmp_path: nullcontext(make(tmp_path))
+
+
+BENCHES: dict[str, Callable[[Path], AbstractAsyncContextManager[Bench]]] = {
+    "fake": _at_hand(FakeBench),
+    "folder": _at_hand(FolderBench),
+    "slack": slack_bench,
+}
+
+
+@pytest.fixture(params=list(BENCHES.values()), ids=list(BENCHES))
+async def bench(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Bench]:
+    make: Callable[[Path], AbstractAsyncContextManager[Bench]] = request.param
+    async with make(tmp_path) as made:
+        yield made
 
 
 class Inbound:

@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from core.commands.display import Bars, Lines, Pace, overall
+from core.commands.display import Bars, Lines
 from core.model import Stage
+from core.pace import Pace, overall
 
 ORDER = list(Stage)
 fractions = st.none() | st.floats(0, 1)

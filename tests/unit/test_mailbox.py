@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 import pytest
 
 from core import mailbox
-from core.errors import Rejected, Transient
+from core.errors import AuthFailed, Rejected, Transient
 from core.mailbox import Mailbox
 from core.tasks import end
 from core.testing import MemoryStore
@@ -173,3 +174,56 @@ async def test_an_outage_of_the_store_ends_nothing() -> None:
         store.away = False
         await box.post("b", "two")
         await until(lambda: "two" in reader.read and not store.spaces[SPACE])
+
+
+async def test_what_another_process_has_done_is_not_done_again() -> None:
+    """It found the letter in the store, and comes to it when the other one has just ended."""
+
+    class Overtaken(MemoryStore):
+        async def acquire(self, space: str, key: str, seconds: float) -> str | None:
+            await super().forget(space, key)
+            return await super().acquire(space, key, seconds)
+
+    store, reader = Overtaken(), Reader()
+    box = Mailbox(store, SPACE)
+    async with attended(box, reader):
+        await box.post("a", "one")
+        await until(lambda: not box._letters)
+    assert reader.read == []
+
+
+async def test_what_the_operator_can_mend_is_tried_again() -> None:
+    store, reader = MemoryStore(), Reader(AuthFailed("a permission is missing"))
+    async with attended(box := Mailbox(store, SPACE), reader):
+        await box.post("a", "one")
+        await until(lambda: reader.read == ["one"])
+
+
+async def test_other_processes_wait_as_well_where_a_vendor_asks_for_it() -> None:
+    store, reader, other = MemoryStore(), Reader(Transient("slower", retry_after=60)), Reader()
+    async with attended(box := Mailbox(store, SPACE), reader):
+        await box.post("a", "one")
+        await until(lambda: box._letters["a"].tries == 1 and "1]" in store.spaces[SPACE]["a"])
+        async with attended(second := Mailbox(store, SPACE), other):
+            await until(lambda: "a" in second._letters)
+            await asyncio.sleep(0)
+            assert second._letters["a"].due > time.time() + 50
+    assert other.read == []
+
+
+async def test_a_letter_may_wait_before_it_is_acted_on() -> None:
+    store, reader = MemoryStore(), Reader()
+    async with attended(box := Mailbox(store, SPACE), reader):
+        await box.post("later", "later", delay=0.2)
+        await box.post("now", "now")
+        await until(lambda: len(reader.read) == 2)
+    assert reader.read == ["now", "later"]
+
+
+async def test_errors_that_nobody_foresaw_end_a_letter_at_last(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mailbox, "_BLIND_TRIES", 3)
+    store, reader = MemoryStore(), Reader(*[ValueError("odd")] * 3)
+    async with attended(box := Mailbox(store, SPACE), reader):
+        await box.post("a", "one")
+        await until(lambda: not store.spaces[SPACE])
+    assert reader.read == []

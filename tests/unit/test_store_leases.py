@@ -58,6 +58,20 @@ async def test_a_lease_ends_by_itself_and_its_old_holder_can_not_end_the_next_on
     assert await store.acquire("space", "key", 60) is None
 
 
+async def test_a_lease_lasts_as_long_as_it_is_renewed(store: Store) -> None:
+    lease = await store.acquire("space", "key", 0.05)
+    assert lease is not None
+    assert await store.renew("space", "key", lease, 60)
+    assert not await store.renew("space", "key", "somebody else's", 60)
+    assert await store.acquire("space", "key", 60) is None
+    assert await store.renew("space", "key", lease, 0.001)
+    async with asyncio.timeout(10):
+        while (new := await store.acquire("space", "key", 60)) is None:
+            await asyncio.sleep(0.005)
+    assert not await store.renew("space", "key", lease, 60)
+    assert await store.renew("space", "key", new, 60)
+
+
 async def test_of_many_who_want_a_lease_one_gets_it(store: Store) -> None:
     found = await asyncio.gather(*(store.acquire("space", "key", 60) for _ in range(20)))
     assert sum(lease is not None for lease in found) == 1

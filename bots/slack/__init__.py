@@ -1,0 +1,1 @@
+"""Slack: a recording shared in a conversation is answered in its thread."""

@@ -1,0 +1,238 @@
+"""The one message that answers a share, and the transcript's files under it: posted once, then only changed.
+
+Whoever changes an answer holds the lease on its share, so a bar that is late never covers a result, and two
+processes never post two messages. What is about to be done is remembered first: after a crash, or an answer
+of Slack's that was lost, the thread is read back before anything is posted again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import logging
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+from bots.slack.client import Workspace
+from bots.slack.ids import SHARE_EVENT
+from bots.slack.parts import Message
+from bots.slack.shares import Share, State, dump_state, load_state
+from bots.slack.troubles import Gone, MissingScope, Refused, Unshowable
+from bots.slack.upload import Prepared, Upload, shown_name
+from bots.slack.workspaces import Workspaces
+from core.errors import Rejected, Transient
+from core.holding import holding
+from core.ports import Store
+
+logger = logging.getLogger(__name__)
+
+_LEASE_SECONDS = 20.0  # after which the answers of a process that died are free
+_BODY_SECONDS = 120.0
+_PATIENCE_SECONDS = 60.0
+_POLL_SECONDS = 0.05
+_LEASES = "slack:answers"
+
+
+_UNEDITABLE = frozenset({"cant_update_message", "edit_window_closed"})
+_THROWN_AWAY = frozenset({"file_deleted", "file_is_deleted", "file_not_found", "files_not_found"})
+
+
+def space_of(owner: str) -> str:
+    """Where the answers are remembered that a workspace or organisation got."""
+    return f"slack:shares:{owner}"
+
+
+@dataclass(slots=True)
+class Hold:
+    """A share's answer in the hands of whoever has its lease."""
+
+    store: Store
+    state: State
+
+    async def save(self, state: State) -> None:
+        """Remember it durably."""
+        await self.store.remember(space_of(state.share.owner), state.share.id, dump_state(state))
+        self.state = state
+
+
+class Answers:
+    """The answers of all workspaces."""
+
+    def __init__(self, store: Store, workspaces: Workspaces) -> None:
+        self._store = store
+        self._workspaces = workspaces
+
+    async def state(self, owner: str, share: str) -> State | None:
+        """What is known of a share, by its id."""
+        text = await self._store.recall(space_of(owner), share)
+        return None if text is None else load_state(text)
+
+    async def forget(self, share: Share) -> None:
+        """Drop what is known of a share."""
+        await self._store.forget(space_of(share.owner), share.id)
+
+    async def states(self, owner: str) -> list[State]:
+        """All that is known of a workspace or organisation, newest first."""
+        found = await self._store.memories(space_of(owner))
+        states = await asyncio.to_thread(lambda: [load_state(text) for text in found.values()])
+        return sorted(states, key=lambda state: -state.at)
+
+    @asynccontextmanager
+    async def hold(self, share: Share) -> AsyncIterator[Hold]:
+        """The share's answer for oneself; waits while somebody else has it. Raises Transient if that takes
+        too long, or if the body does."""
+        deadline = time.monotonic() + _PATIENCE_SECONDS
+        while time.monotonic() < deadline:
+            async with self.hold_if_free(share) as hold:
+                if hold is not None:
+                    yield hold
+                    return
+            await asyncio.sleep(_POLL_SECONDS)
+        raise Transient("Another process has been working on this answer for too long.")
+
+    @asynccontextmanager
+    async def hold_if_free(self, share: Share) -> AsyncIterator[Hold | None]:
+        """The same without waiting: None if somebody else has it."""
+        lease = await self._store.acquire(_LEASES, share.id, _LEASE_SECONDS)
+        if lease is None:
+            yield None
+            return
+        limit = asyncio.timeout(_BODY_SECONDS)
+        try:
+            async with holding(self._store, _LEASES, share.id, lease, _LEASE_SECONDS), limit:
+                state = await self.state(share.owner, share.id)
+                yield Hold(self._store, state or State(share=share))
+        except TimeoutError:
+            if limit.expired():
+                raise Transient("Slack took too long to take an answer.") from None
+            raise
+        finally:
+            await asyncio.shield(self._store.release(_LEASES, share.id, lease))
+
+    async def say(self, hold: Hold, message: Message, *, anew: bool = True) -> None:
+        """Post the message that answers a share, or change it if it was posted. If somebody deleted it, or
+        nobody may change it any more, it is posted anew; without `anew` it is only changed, where it is.
+        Raises Rejected if there is no place for it."""
+        share = hold.state.share
+        slack = await self._workspaces.slack(share.team, share.enterprise)
+        if not hold.state.message and hold.state.posting:
+            await self._find(hold, slack)
+        if hold.state.message:
+            try:
+                await _shown(slack.update, message, share.channel, hold.state.message)
+            except Refused as error:
+                if not anew or error.code not in {"message_not_found", *_UNEDITABLE}:
+                    raise
+                with contextlib.suppress(Rejected):
+                    await slack.delete_message(share.channel, hold.state.message)
+                await hold.save(replace(hold.state, message=""))
+            else:
+                return
+        if not anew:
+            return
+        await hold.save(replace(hold.state, posting=True))
+        metadata = {"event_type": SHARE_EVENT, "event_payload": {"share": share.id}}
+        ts = await _shown(slack.post, message, share.channel, thread_ts=share.thread, metadata=metadata)
+        await hold.save(replace(hold.state, message=ts, posting=False))
+
+    async def _find(self, hold: Hold, slack: Workspace) -> None:
+        """The message that an earlier try may have posted."""
+        share = hold.state.share
+        try:
+            async for reply in slack.replies(share.channel, share.thread, metadata=True):
+                found = reply.metadata
+                if reply.user != slack.bot_user:
+                    continue  # another app's message may carry anything
+                if found.get("event_type") == SHARE_EVENT and _payload(found).get("share") == share.id:
+                    await hold.save(replace(hold.state, message=reply.ts, posting=False))
+                    return
+        except MissingScope as error:
+            logger.error("a thread can't be read back, so an answer may come twice: %s", error)  # noqa: TRY400
+
+    async def attach(self, hold: Hold, files: Mapping[str, bytes]) -> None:
+        """Make `files`, by name, the transcript's files in the thread, in place of those that are there."""
+        share, state = hold.state.share, hold.state
+        slack = await self._workspaces.slack(share.team, share.enterprise)
+        upload = Upload(slack)
+        digest = _digest(files)
+        if state.prepared and state.prepared_digest != digest:
+            # Of an earlier content, from before a crash: they are in the thread already, or never will be.
+            if await upload.is_complete(Prepared(ids=state.prepared), share.channel):
+                state = replace(state, files=(*state.files, *state.prepared))
+            state = replace(state, digest="", prepared=(), prepared_digest="")
+            await hold.save(state)
+        if state.digest == digest:
+            return
+        if not state.prepared and files:
+            prepared = await upload.prepare(files)
+            state = replace(state, prepared=prepared.ids, prepared_digest=digest)
+            await hold.save(state)
+        if state.prepared:
+            try:
+                prepared = Prepared(ids=state.prepared, titles=tuple(map(shown_name, files)))
+                await upload.complete(prepared, share.channel, share.thread)
+            except Gone as error:
+                if error.code not in _THROWN_AWAY:
+                    raise  # there is no place for them any more
+                await hold.save(replace(state, prepared=(), prepared_digest=""))
+                raise Transient("Slack has thrown uploaded files away.") from None
+        old = state.files
+        state = replace(state, files=state.prepared, digest=digest, prepared=(), prepared_digest="")
+        await hold.save(state)
+        if left := await self._remove(slack, share, old):
+            await hold.save(replace(state, files=(*state.files, *left)))
+
+    async def detach(self, hold: Hold) -> bool:
+        """Take the transcript's files away. False: Slack does not let go of all of them."""
+        share, state = hold.state.share, hold.state
+        slack = await self._workspaces.slack(share.team, share.enterprise)
+        left = await self._remove(slack, share, (*state.files, *state.prepared))
+        await hold.save(replace(state, files=left, digest="", prepared=(), prepared_digest=""))
+        return not left
+
+    async def _remove(self, slack: Workspace, share: Share, files: Sequence[str]) -> tuple[str, ...]:
+        """Delete files and the messages that brought them; those files that Slack does not let go of."""
+        left = []
+        for file in files:
+            try:
+                places = {
+                    place.ts for place in (await slack.file(file)).shares if place.channel == share.channel
+                }
+            except Gone:
+                continue  # somebody was faster
+            try:
+                # The message first: a file that is gone does not say any more where it was.
+                for ts in places:
+                    with contextlib.suppress(Refused):
+                        await slack.delete_message(share.channel, ts)
+                await slack.delete_file(file)
+            except Refused as error:
+                logger.warning("file %s of a transcript can't be deleted: %s", file, error.code)
+                left.append(file)
+        return tuple(left)
+
+
+async def _shown(call: Callable[..., Awaitable[str]], message: Message, *where: str, **more: Any) -> str:
+    """Post or update; what Slack does not take as blocks is shown as plain text."""
+    try:
+        return await call(*where, message.text, blocks=message.blocks, **more)
+    except Unshowable as error:
+        logger.error("Slack does not take the blocks of an answer (%s): shown as text", error)  # noqa: TRY400
+        return await call(*where, message.text, **more)
+
+
+def _payload(metadata: Mapping[str, object]) -> Mapping[str, object]:
+    found = metadata.get("event_payload")
+    return found if isinstance(found, dict) else {}
+
+
+def _digest(files: Mapping[str, bytes]) -> str:
+    digest = hashlib.sha256()
+    for name, data in files.items():
+        digest.update(f"{name}\0{len(data)}\0".encode())
+        digest.update(data)
+    return digest.hexdigest()

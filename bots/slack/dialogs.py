@@ -1,0 +1,249 @@
+"""Windows that people open: a channel's settings, the speakers' names, another try; and the app's home."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Final, Literal
+
+from bots.slack import notes
+from bots.slack.answers import Answers
+from bots.slack.channels import Channels
+from bots.slack.client import Workspace
+from bots.slack.home import Entry, home_view
+from bots.slack.modals import retry_view, settings_view
+from bots.slack.notices import status_text
+from bots.slack.parts import Message, View
+from bots.slack.records import Person
+from bots.slack.renaming import rename_view
+from bots.slack.shares import OVER, State
+from bots.slack.troubles import MissingScope, TooLate
+from bots.slack.workspaces import Workspaces
+from core.errors import ErniError, Rejected
+from core.model import Policy, Stage
+from core.pace import overall
+from core.policies import ChannelPolicy, dump_policy
+from core.ports import AdapterContext
+from core.tasks import end
+
+logger = logging.getLogger(__name__)
+
+_SHOWN = 60  # recordings in somebody's home, newest first
+_PLACES = 50  # conversations of which is asked whether somebody is there
+_PICKED = 100  # members that a menu of Slack's can offer
+_PEOPLE_SECONDS = 1.2  # for which their names are waited for
+_SHOWN_AS: Final[Mapping[str, Literal["done", "failed", "stopped"]]] = {
+    "done": "done",
+    "failed": "failed",
+    "stopped": "stopped",
+}
+
+
+class Dialogs:
+    """Opens windows. Called beside the listeners: Slack takes a window only within three seconds."""
+
+    def __init__(
+        self, context: AdapterContext, workspaces: Workspaces, answers: Answers, channels: Channels
+    ) -> None:
+        self._context = context
+        self._workspaces = workspaces
+        self._answers = answers
+        self._channels = channels
+
+    async def settings(
+        self, team: str, enterprise: str | None, *, channel: str, user: str, trigger: str, reply: str
+    ) -> None:
+        """What a channel wants, for those who may change it."""
+        slack = await self._workspaces.slack(team, enterprise)
+
+        async def tell(message: Message) -> None:
+            await slack.respond(reply, message.text)
+
+        try:
+            place = await slack.channel(channel)
+        except Rejected:
+            await tell(notes.not_a_member())
+            return
+        try:
+            allowed = await self._channels.may_change(slack, team, channel, user)
+        except Rejected:
+            allowed = False  # somebody of another organisation whom the app can't see
+        except MissingScope as error:
+            logger.error("settings can't be shown: %s", error)  # noqa: TRY400  (an operator's matter)
+            await tell(notes.not_allowed())
+            return
+        if not allowed:
+            await tell(notes.may_not_set())
+            return
+        policy = await self._channels.policy(await self._workspaces.owner(team, enterprise), channel)
+        view = settings_view(
+            policy,
+            f"#{place.name}" if place.kind in {"channel", "private"} else "",
+            methods=self._methods(),
+            metadata=json.dumps({"team": team, "channel": channel}),
+            defaults=self._channels.default,
+            keeps_days=self._context.settings.retention_days,
+        )
+        await _open(slack, trigger, view, tell)
+
+    async def rename(self, team: str, enterprise: str | None, user: str, share: str, trigger: str) -> None:
+        """Who is who in a transcript."""
+        slack = await self._workspaces.slack(team, enterprise)
+        state = await self._answers.state(await self._workspaces.owner(team, enterprise), share)
+        if state is None or not await self._may_read(slack, state, user, team):
+            return
+        transcript = await self._context.jobs.transcript(state.job)
+        if transcript is None:
+            await self._tell(slack, state, user, notes.not_kept())
+            return
+        view = await asyncio.to_thread(
+            rename_view,
+            transcript,
+            await self._people(slack, state),
+            metadata=json.dumps({"team": team, "share": share}),
+            names=state.names,
+            merged=state.merged,
+        )
+        await _open(slack, trigger, view, lambda message: self._tell(slack, state, user, message))
+
+    async def retry(self, team: str, enterprise: str | None, user: str, share: str, trigger: str) -> None:
+        """Other settings for another try, for anybody who sees the answer."""
+        slack = await self._workspaces.slack(team, enterprise)
+        state = await self._answers.state(await self._workspaces.owner(team, enterprise), share)
+        if state is None or not await self._may_read(slack, state, user, team):
+            return
+        policy = await self._channels.policy(state.share.owner, state.share.channel)
+        view = await self._context.jobs.view(state.job)
+        if view is not None:
+            policy = _used(view.job.recording.policy, policy)
+        about = {
+            "team": team,
+            "share": share,
+            "version": str(state.share.version + 1),
+            "policy": dump_policy(policy),
+        }
+        metadata = json.dumps(about)
+        if len(metadata) > 3000:  # Slack takes no more
+            without = replace(policy, vocabulary=())
+            metadata = json.dumps(about | {"policy": dump_policy(without)})
+        form = retry_view(policy, state.share.name, methods=self._methods(), metadata=metadata)
+        await _open(slack, trigger, form, lambda message: self._tell(slack, state, user, message))
+
+    async def status(self, team: str, enterprise: str | None, channel: str, reply: str) -> None:
+        """What is being transcribed in a channel, and what holds there."""
+        slack = await self._workspaces.slack(team, enterprise)
+        owner = await self._workspaces.owner(team, enterprise)
+        policy = await self._channels.policy(owner, channel)
+        states = [state for state in await self._answers.states(owner) if state.share.channel == channel]
+        running = [await self._entry(slack, state) for state in states if state.phase not in OVER]
+        said = status_text(running, policy)
+        await slack.respond(reply, said.text, blocks=said.blocks)
+
+    async def home(self, team: str, enterprise: str | None, user: str) -> None:
+        """What somebody may see, and only that: what was shared where they are."""
+        slack = await self._workspaces.slack(team, enterprise)
+        app = await self._workspaces.app(team, enterprise)
+        entries = []
+        is_there: dict[str, bool] = {}
+        for state in await self._answers.states(app.key):
+            channel = state.share.channel
+            if not state.message or state.phase == "deleted":
+                continue
+            if state.share.user != user:
+                if channel not in is_there and len(is_there) < _PLACES:
+                    is_there[channel] = await slack.is_member(channel, user)
+                if not is_there.get(channel):
+                    continue
+            entries.append(await self._entry(slack, state))
+            if len(entries) == _SHOWN:
+                break
+        me = (await slack.user(app.bot_user)).name
+        await slack.publish_home(user, home_view(entries, me=me))
+
+    async def _may_read(self, slack: Workspace, state: State, user: str, team: str) -> bool:
+        """Whether somebody may read an answer, as far as Slack tells: those in the conversation, and in a
+        public channel everybody of the workspace."""
+        channel = state.share.channel
+        if await slack.is_member(channel, user):
+            return True
+        try:
+            person, place = await slack.user(user), await slack.channel(channel)
+        except Rejected:
+            return False
+        return place.kind == "channel" and not person.is_guest and person.team == team
+
+    async def _entry(self, slack: Workspace, state: State) -> Entry:
+        progress = None
+        if state.phase not in OVER:
+            view = await self._context.jobs.view(state.job)
+            if view is not None and view.stage:
+                progress = overall(Stage(view.stage), view.fraction)
+        try:
+            permalink = await slack.permalink(state.share.channel, state.message) or None
+            place = await slack.channel(state.share.channel)
+            name = f"#{place.name}" if place.kind in {"channel", "private"} else "a direct message"
+        except Rejected:
+            permalink, name = None, ""
+        return Entry(
+            name=state.share.name,
+            place=name,
+            state=_SHOWN_AS.get(state.phase, "working"),
+            when=datetime.fromtimestamp(state.at, UTC),
+            permalink=permalink,
+            progress=progress,
+        )
+
+    async def _people(self, slack: Workspace, state: State) -> list[tuple[str, str]]:
+        """Members of the conversation by id and name; only ids if they are more than a menu can offer."""
+        members = sorted(await slack.members(state.share.channel))
+        if len(members) > _PICKED:
+            return [(member, "") for member in members]
+        asked = [asyncio.create_task(_person(slack, member)) for member in members]
+        try:
+            # Who is not known in time can still be typed.
+            if asked:
+                await asyncio.wait(asked, timeout=_PEOPLE_SECONDS)
+            people = [task.result() for task in asked if task.done() and task.exception() is None]
+        finally:
+            await end(*asked)
+        return [(each.id, each.name) for each in people if each and not each.is_bot and not each.deleted]
+
+    def _methods(self) -> tuple[str, ...]:
+        return self._context.methods() or self._context.settings.methods
+
+    async def _tell(self, slack: Workspace, state: State, user: str, message: Message) -> None:
+        share = state.share
+        await slack.ephemeral(share.channel, user, message.text, thread_ts=share.thread)
+
+
+async def _open(
+    slack: Workspace, trigger: str, view: View, tell: Callable[[Message], Awaitable[None]]
+) -> None:
+    """Open a window; if it is too late for that, say so."""
+    try:
+        await slack.open_view(trigger, view)
+    except TooLate:
+        await tell(notes.not_done())
+
+
+async def _person(slack: Workspace, user: str) -> Person | None:
+    try:
+        return await slack.user(user)
+    except ErniError:
+        return None  # a name is not worth the window
+
+
+def _used(policy: Policy, channel: ChannelPolicy) -> ChannelPolicy:
+    """What a recording was transcribed with, as a policy to choose anew from."""
+    return replace(
+        channel,
+        languages=policy.languages,
+        vocabulary=policy.vocabulary,
+        min_speakers=policy.min_speakers,
+        max_speakers=policy.max_speakers,
+        method=policy.method,
+    )

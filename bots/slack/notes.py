@@ -1,0 +1,89 @@
+"""Short answers that only one person sees. Pure."""
+
+from __future__ import annotations
+
+from bots.slack import parts
+from bots.slack.parts import Message
+
+
+def note(text: str) -> Message:
+    """A sentence or two. `text` is ours or an error's; nothing in it formats or mentions."""
+    return Message(text=parts.escape(text), blocks=[])
+
+
+def nothing_to_transcribe() -> Message:
+    """Nothing that somebody pointed at is a recording."""
+    return note(
+        "I found no recording there. Use “Transcribe recording” on a message with an audio or video file, "
+        "mention me in a reply to one, or give me a link to it."
+    )
+
+
+def file_gone() -> Message:
+    """The file is not there any more, or the workspace's plan hides it."""
+    return note(
+        "That recording was deleted, or your Slack plan hides it because of its age. Please share it again."
+    )
+
+
+def not_a_member() -> Message:
+    """The app is not in the conversation, so it could not answer there."""
+    return note("I am not in that conversation. Invite me there (type /invite and my name), then ask again.")
+
+
+def not_yours() -> Message:
+    """Who asks is not in the conversation that the recording is in."""
+    return note("That recording is in a conversation that you are not in. Ask somebody there.")
+
+
+def not_kept() -> Message:
+    """The service has deleted its copy."""
+    return note(
+        "The service does not keep this transcript any more, so it can't be changed. “Try again…” makes a "
+        "new one."
+    )
+
+
+def may_not_delete() -> Message:
+    """Deleting is for the sharer and for admins."""
+    return note("Only who shared the recording, or an admin of the workspace, can delete its transcript.")
+
+
+def may_not_set() -> Message:
+    """Settings are for some people only."""
+    return note(
+        "What is transcribed here can be changed by who made the channel, by admins of the workspace, and by "
+        "the group that your IT team chose. Ask one of them."
+    )
+
+
+def not_done() -> Message:
+    """Pressed too late, or too often."""
+    return note("That took too long for Slack. Please press it once more.")
+
+
+def not_allowed() -> Message:
+    """The app was installed without a permission that this takes."""
+    return note(
+        "I lack a permission in this workspace for that. Tell whoever runs this app; its log says which one."
+    )
+
+
+def files_left() -> Message:
+    """The text is gone, but the settings of the workspace keep the files."""
+    return note(
+        "The transcript was deleted, but Slack does not let me take its files away. An admin of the "
+        "workspace can delete them."
+    )
+
+
+def switched_off() -> Message:
+    """Whoever looks after the channel wants no transcripts in it."""
+    return note(
+        "Transcribing is switched off in that conversation. /transcribe settings shows who can change it."
+    )
+
+
+def expired(days: int) -> Message:
+    """In place of a transcript that was kept for as long as the channel wanted."""
+    return note(f"The transcript was deleted after {days} days, as this channel wants it.")

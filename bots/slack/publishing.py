@@ -1,0 +1,66 @@
+"""A transcript on its way into the thread: as people named its speakers, in the files that they chose."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from dataclasses import replace
+
+from bots.slack.answers import Answers, Hold
+from bots.slack.results import Shown, result
+from core.errors import Rejected
+from core.filenames import MEDIA_SUFFIXES, output_base, output_names
+from core.model import Recording, Transcript
+from core.ports import Jobs
+from core.registry import FORMATS, load
+from core.relabelling import relabel
+
+logger = logging.getLogger(__name__)
+
+
+async def publish(answers: Answers, hold: Hold, transcript: Transcript, recording: Recording) -> None:
+    """Show the transcript in the answer that `hold` holds, and attach its files. Repeatable. Raises Rejected
+    if there is no place for it any more."""
+    state = hold.state
+    named = await asyncio.to_thread(relabel, transcript, state.names, state.merged)
+    formats = tuple(dict.fromkeys((*recording.policy.formats, *state.formats)))
+    files = await asyncio.to_thread(rendered, named, recording, formats)
+    try:
+        await answers.attach(hold, files)
+    except Rejected as error:
+        # The text is what counts: it is shown even where files are not allowed.
+        logger.warning("files of a transcript can't be attached: %s", type(error).__name__)
+        note = f"The files could not be attached: {error.user_message}"
+        named = replace(named, warnings=(*named.warnings, note))
+    shown = Shown(share=state.share.id, name=state.share.name)
+    message = await asyncio.to_thread(result, shown, named, files=bool(hold.state.files))
+    await hold.save(replace(hold.state, phase="done"))  # first, so that no bar that is late covers it
+    await answers.say(hold, message)
+
+
+async def restore(answers: Answers, hold: Hold, jobs: Jobs, why: str) -> bool:
+    """Show the transcript of an earlier version again, as there is none of the newest: `why`. False: there
+    is no earlier one (any more)."""
+    good = hold.state.good
+    if good is None:
+        return False
+    view, transcript = await jobs.view(good.job), await jobs.transcript(good.job)
+    if view is None or transcript is None:
+        return False
+    await hold.save(replace(hold.state, job=good.job, names=good.names, merged=good.merged, phase="done"))
+    told = replace(transcript, warnings=(f"{why} This is the earlier transcript.", *transcript.warnings))
+    await publish(answers, hold, told, view.job.recording)
+    return True
+
+
+def rendered(transcript: Transcript, recording: Recording, formats: Sequence[str]) -> dict[str, bytes]:
+    """The transcript's files by name; nothing for one without words."""
+    if not transcript.utterances:
+        return {}
+    entries = [FORMATS[name] for name in formats if name in FORMATS]
+    stem, dot, ending = recording.name.rpartition(".")
+    ends = stem and dot and ending.lower() in MEDIA_SUFFIXES  # titles may have dots, but no ending
+    base = output_base(f"{stem if ends else recording.name}.", shared=False)
+    names = output_names(base, [entry.suffix for entry in entries])
+    return {names[entry.suffix]: load(entry.render)(transcript, recording) for entry in entries}

@@ -1,0 +1,212 @@
+"""What counts as sharing a recording in Slack, and what is remembered about each share. Pure."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Final, Literal
+from urllib.parse import parse_qs, urlsplit
+
+from pydantic import TypeAdapter
+
+from bots.slack.records import Message, SlackFile
+from core.filenames import MEDIA_SUFFIXES
+
+DOOR: Final = "slack"
+
+Phase = Literal["new", "working", "done", "failed", "stopped", "deleted"]
+OVER: Final = frozenset({"done", "failed", "stopped", "deleted"})
+
+_CLIPS: Final = frozenset({"slack_audio", "slack_video"})
+_MESSAGE_PATH: Final = re.compile(r"^/archives/([A-Z0-9]+)/p(\d{10})(\d{6})$")
+_FILE_PATH: Final = re.compile(r"^/files/[A-Z0-9]+/(F[A-Z0-9]+)(/|$)")
+_SLACK_HOSTS: Final = (".slack.com", ".slack-gov.com")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Share:
+    """One file in one message. `owner` is the workspace or organisation that installed the app: people of any
+    of an organisation's workspaces may be in the conversation, of which `team` is one. `thread` is the time
+    stamp of the message that the answer goes under; `user` shared it. `version` counts the tries that people
+    asked for with other settings. `link` is where the file lies if Slack only links to it."""
+
+    owner: str
+    team: str
+    enterprise: str | None
+    channel: str
+    ts: str
+    thread: str
+    file: str
+    user: str
+    name: str
+    clip: bool = False
+    link: str = ""
+    version: int = 0
+
+    @property
+    def id(self) -> str:
+        """20 hexadecimal digits that stand for the share, whatever its version."""
+        return hashlib.sha256(self._key.encode()).hexdigest()[:20]
+
+    @property
+    def key(self) -> str:
+        """The recording's key: every version is a recording of its own."""
+        return f"{self._key}#{self.version}" if self.version else self._key
+
+    @property
+    def _key(self) -> str:
+        return f"slack:{self.owner}:{self.channel}:{self.ts}:{self.file}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Good:
+    """A version that led to a transcript, and what people said of its speakers."""
+
+    job: str
+    names: Mapping[str, str]
+    merged: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class State:
+    """What is known of a share's answer.
+
+    `share` is the newest version and `job` its job. `message` is the time stamp of the one message that
+    answers it, empty until it is posted; `posting` is set before that is tried. `files` are the transcript's
+    files in the thread, made of what `digest` stands for; `prepared` and `prepared_digest` those that are
+    uploaded and may or may not be in the thread yet. `names` and `merged` are what people said of the
+    speakers' labels, `formats` those that were asked for besides the channel's. `good` is the job of the last
+    version that led to a transcript, shown again where a newer one leads to none. `at` is when it was shared,
+    Unix seconds.
+    """
+
+    share: Share
+    job: str = ""
+    phase: Phase = "new"
+    message: str = ""
+    posting: bool = False
+    files: tuple[str, ...] = ()
+    digest: str = ""
+    prepared: tuple[str, ...] = ()
+    prepared_digest: str = ""
+    formats: tuple[str, ...] = ()
+    names: Mapping[str, str] = field(default_factory=dict)
+    merged: Mapping[str, str] = field(default_factory=dict)
+    good: Good | None = None
+    at: float = 0.0
+
+
+_state = TypeAdapter(State)
+_share = TypeAdapter(Share)
+
+
+def dump_state(state: State) -> str:
+    """The state as text for the store."""
+    return _state.dump_json(state).decode()
+
+
+def load_state(text: str) -> State:
+    """The reverse of `dump_state`. Raises ValueError."""
+    return _state.validate_json(text)
+
+
+def address_of(share: Share) -> str:
+    """What a recording of it carries for its way back."""
+    return _share.dump_json(share).decode()
+
+
+def share_of(address: str) -> Share:
+    """The reverse of `address_of`. Raises ValueError."""
+    return _share.validate_json(address)
+
+
+def is_recording(file: SlackFile) -> bool:
+    """Whether a file looks like audio or video; what it is in truth is found out when it is decoded."""
+    if file.mode == "snippet" or file.mimetype.startswith("text/"):
+        return False  # a .ts file may be a program
+    if file.subtype in _CLIPS or file.mimetype.startswith(("audio/", "video/")):
+        return True
+    ending = file.name.rpartition(".")[2].lower() if "." in file.name else ""
+    return file.filetype in MEDIA_SUFFIXES or ending in MEDIA_SUFFIXES
+
+
+def is_clip(file: SlackFile) -> bool:
+    """Whether it was recorded in Slack itself, which writes transcripts of its own for those."""
+    return file.subtype in _CLIPS
+
+
+def share_in(
+    message: Message, file: SlackFile, *, owner: str, team: str, enterprise: str | None, channel: str
+) -> Share:
+    """The share of `file` in a message of `channel`, as an event or a thread shows it."""
+    return Share(
+        owner=owner,
+        team=team,
+        enterprise=enterprise,
+        channel=channel,
+        ts=message.ts,
+        thread=message.thread_ts or message.ts,
+        file=file.id,
+        user=message.user or file.user,
+        name=file.title_or_name,
+        clip=is_clip(file),
+        link=file.external_url if file.is_external else "",
+    )
+
+
+def share_on_record(
+    file: SlackFile, *, owner: str, team: str, enterprise: str | None, channel: str, user: str
+) -> Share | None:
+    """The newest share of `file` in `channel` by the file's own record; None while Slack shows none yet."""
+    places = [place for place in file.shares if place.channel == channel]
+    if not places:
+        return None
+    place = max(places, key=lambda place: float(place.ts))
+    message = Message.from_payload({"ts": place.ts, "thread_ts": place.thread_ts, "user": user})
+    return share_in(message, file, owner=owner, team=team, enterprise=enterprise, channel=channel)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Link:
+    """What a link that somebody gave us points to: a message, or a file by its id."""
+
+    channel: str = ""
+    ts: str = ""
+    thread: str = ""
+    file: str = ""
+
+
+def link_in(text: str) -> Link | None:
+    """The first link to a message or file of Slack in `text`, as Slack writes links or bare."""
+    for word in re.findall(r"https://[^\s<>|]+", text):
+        parts = urlsplit(word)
+        if not (parts.hostname or "").endswith(_SLACK_HOSTS):
+            continue
+        if found := _MESSAGE_PATH.match(parts.path):
+            query = parse_qs(parts.query)
+            channel, seconds, micros = found.groups()
+            thread = query.get("thread_ts", [""])[0]
+            return Link(channel=channel, ts=f"{seconds}.{micros}", thread=thread)
+        if found := _FILE_PATH.match(parts.path):
+            return Link(file=found.group(1))
+    return None
+
+
+def taken_up(state: State, share: Share, job: str) -> State:
+    """The state once `share` is recognised as `job`: a newer version has other speakers."""
+    state = replace(state, at=state.at or float(share.ts))
+    if share.version <= state.share.version:
+        return replace(state, job=job)
+    done = state.phase == "done" and bool(state.job)
+    good = Good(job=state.job, names=state.names, merged=state.merged) if done else state.good
+    return replace(state, share=share, job=job, phase="working", names={}, merged={}, good=good)
+
+
+def is_past(state: State, share: Share) -> bool:
+    """Whether nobody waits for what comes of `share` any more: there is a newer version of it, or it was
+    stopped or deleted."""
+    if state.share.version != share.version:
+        return state.share.version > share.version
+    return state.phase in {"stopped", "deleted"}

@@ -1,0 +1,57 @@
+"""What somebody deletes does not come back."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from prometheus_client import CollectorRegistry
+
+from core.intake import Intake
+from core.jobs import Queue
+from core.ledger import Claim, follow_up_key, job_id
+from core.model import JobState, Recording, Transcript
+from core.settings import Settings, load_settings
+from core.state import open_state
+from core.store import pack
+from core.telemetry import Metrics
+
+
+async def test_speakers_that_are_being_told_do_not_bring_a_forgotten_transcript_back(tmp_path: Path) -> None:
+    settings = load_settings(Settings, _env_file=None, data_dir=tmp_path / "data")
+    recording = Recording(
+        key="hand:a",
+        content_key="hand:a",
+        platform="fake",
+        door="hand",
+        address="{}",
+        name="a.mp3",
+        shared_at=datetime.now(UTC),
+    )
+    transcript = Transcript(content_key="sha256:0", languages=(), seconds=1.0, utterances=(), engine="fake")
+    async with (
+        open_state(settings, own=True) as state,
+        Queue(state.url, state.ledger, redelivery_seconds=5, drain_seconds=0.2, worker="w") as queue,
+    ):
+        intake = Intake(state.ledger, queue, state.store, settings, Metrics(CollectorRegistry()))
+        blob = state.vault.seal(pack(transcript))
+        job = await intake.submit(recording)
+        claim = await state.ledger.begin(job, 1, max_crashes=9, poison_message="")
+        assert isinstance(claim, Claim)
+        await state.ledger.commit(claim, "result", blob, life_seconds=60, budget_bytes=10**6)
+        later = replace(recording, key=follow_up_key(recording.key), follows="result")
+        _, ticket = await state.ledger.submit(later, "short")
+        follow_up = await state.ledger.begin(ticket.job_id, 1, max_crashes=9, poison_message="")
+        assert isinstance(follow_up, Claim)
+        assert ticket.job_id == job_id("hand:a#speakers")
+
+        await intake.cancel(job)
+        await intake.forget(job)
+        assert await state.store.transcript("result") is None
+        view = await state.ledger.view(ticket.job_id)
+        assert view is not None
+        assert view.state is JobState.CANCELLED
+        done = await state.ledger.commit(follow_up, "result", blob, life_seconds=60, budget_bytes=10**6)
+        assert done == "void"
+        assert await state.store.transcript("result") is None

@@ -1,11 +1,14 @@
-"""All benchmarks, one after another: `python -m benchmarks [--write]`, about 40 minutes on two cores."""
+"""All benchmarks, one after another: `python -m benchmarks [--write]`, about an hour on two cores."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
 
-PAGES = ("overhead", "queueing", "repeated", "draft", "attribution", "methods", "fifty", "joins", "linking")
+PAGES = (
+    *("overhead", "queueing", "repeated", "draft", "attribution", "methods", "fifty", "joins", "linking"),
+    "slack",
+)
 """Those that have a page of results and take `--write`."""
 
 

@@ -12,6 +12,7 @@ import typer
 from typer.core import TyperGroup
 
 from core.errors import ErniError
+from core.registry import COMMANDS as OF_PLATFORMS
 from core.registry import load
 
 COMMANDS: Mapping[str, tuple[str, str]] = {
@@ -37,6 +38,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
         "core.commands.audit:audit",
         "Print who shared, what was fetched, delivered and deleted.",
     ),
+    **OF_PLATFORMS,
 }
 """Name -> where it is (a function, or a `typer.Typer` with commands of its own), and what it is for."""
 

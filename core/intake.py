@@ -97,6 +97,7 @@ class Intake:
                 await self._kept.drop(transcript.content_key)
             await self._store.drop_result(view.result, lambda transcript: transcript)
             await self._store.audit("forgotten", {"job": job_id})
+        await self._ledger.scrub(job_id)
 
     async def _record(self, recording: Recording, ticket: Ticket) -> None:
         logger.info("accepted %s from %s, lane %s", ticket.job_id, recording.platform, ticket.lane)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import AsyncIterator, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from importlib.resources import files
@@ -20,7 +20,7 @@ from typing import Any, Literal, cast
 from pydantic import TypeAdapter
 from redis.asyncio import Redis
 
-from core.model import Job, JobState, JobView, Recording
+from core.model import Job, JobState, JobView, Policy, Recording
 from core.vault import Vault
 
 PREFIX = "{erni}"
@@ -41,6 +41,7 @@ _SCRIPTS = (
     "revive",
     "sweep",
     "reissue",
+    "scrub",
 )
 
 
@@ -213,6 +214,15 @@ class Ledger:
         fence = "" if claim is None else str(claim.fence)
         done, tickets = await self._run("cancel", job, self._record_life, fence)
         return bool(done), [_ticket(row) for row in tickets]
+
+    async def scrub(self, job: str) -> bool:
+        """Take out of a finished record what it says of people: names, ids, where it was shared. False: it
+        is under way, or unknown."""
+        view = await self.view(job)
+        if view is None:
+            return False
+        bare = replace(view.job.recording, name="", address="{}", shared_by=None, policy=Policy())
+        return bool(await self._run("scrub", job, self._vault.seal(_recording.dump_json(bare))))
 
     async def overdue(self, silence_seconds: float) -> AsyncIterator[Ticket]:
         """Every ticket that the queue engine must know, recomputed from the records."""

@@ -155,8 +155,8 @@ class Jobs(Protocol):
         ...
 
     async def forget(self, job_id: str) -> None:
-        """Drop the job's transcript from the store, and what would still be added to it; a delivery of it
-        that is owed elsewhere is still made."""
+        """Drop the job's transcript from the store, what would still be added to it, and what the record of a
+        finished job says of people; a delivery of the transcript that is owed elsewhere is still made."""
         ...
 
 

@@ -15,8 +15,16 @@ from core.errors import Misconfigured
 ADAPTERS: dict[str, str] = {
     "folder": "connectors.folder.adapter:create",
     "slack": "bots.slack.adapter:create",
+    "teams": "bots.teams.adapter:create",
+    "dropbox": "connectors.dropbox.adapter:create",
+    "gdrive": "connectors.gdrive.adapter:create",
 }
 """Name in `ERNI_ADAPTERS` -> `create(AdapterContext) -> Adapter`."""
+
+COMMANDS: dict[str, tuple[str, str]] = {
+    "teams": ("bots.teams.command:app", "Write the app package by which people get the app in Teams."),
+}
+"""Commands of `erni-audio` that platforms bring: name -> a function or `typer.Typer`, and what it is for."""
 
 ENGINES: dict[str, str] = {
     "openai": "core.engines.openai_audio:create",

@@ -8,35 +8,57 @@ from typing import Self, TypedDict
 
 
 class Look(TypedDict):
-    """What tells whether a file changed."""
+    """What tells whether a file changed, and what it is called."""
 
     size: int
     modified: int
     identity: str
+    revision: str
+    shown: str
 
 
 UNREAD = ""
 """The content of a file that could not be read."""
 
 SKIPPED = "skipped"
-"""The content of a file that lay there before the folder was watched and is to be left alone."""
+"""The content of a file that lay there before the folder was watched and is to be left alone; where the
+listing tells contents, its own follows after a colon."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sighting:
     """One file as a listing shows it. `path` is relative to the folder, with slashes; `modified` is in
     nanoseconds. `identity` stays with a file that is renamed; it is empty where there is no such thing.
-    `busy` says that something beside it marks it as still arriving."""
+    `busy` says that something beside it marks it as still arriving.
+
+    Where files have lasting ids, `path` is that id, and `shown` the path that people see, which need not be
+    unique. `revision` changes with the content, and `content` is its key; both are empty where a listing does
+    not tell them.
+    """
 
     path: str
     size: int
     modified: int
     identity: str = ""
     busy: bool = False
+    shown: str = ""
+    revision: str = ""
+    content: str = ""
+
+    @property
+    def label(self) -> str:
+        """The path that people see."""
+        return self.shown or self.path
 
     def look(self) -> Look:
         """What an entry keeps of it."""
-        return {"size": self.size, "modified": self.modified, "identity": self.identity}
+        return {
+            "size": self.size,
+            "modified": self.modified,
+            "identity": self.identity,
+            "revision": self.revision,
+            "shown": self.shown,
+        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,14 +82,32 @@ class Entry:
     sent: bool = True
     failed: bool = False
     gone: float | None = None
+    shown: str = ""
+    revision: str = ""
+
+    @property
+    def skipped(self) -> bool:
+        """Whether it lay there before the folder was watched, and has not changed since."""
+        return self.content.partition(":")[0] == SKIPPED
 
     def shows(self, sighting: Sighting) -> bool:
         """Whether the file looks as it did when it was taken."""
         return (
             self.size == sighting.size
             and self.modified == sighting.modified
+            and self.revision == sighting.revision
             and (not self.identity or not sighting.identity or self.identity == sighting.identity)
         )
+
+    def look(self) -> Look:
+        """What it keeps of the file's sighting."""
+        return {
+            "size": self.size,
+            "modified": self.modified,
+            "identity": self.identity,
+            "revision": self.revision,
+            "shown": self.shown,
+        }
 
     def to_json(self) -> str:
         """One line of ASCII, also for names that are not Unicode."""
@@ -75,9 +115,9 @@ class Entry:
 
     @classmethod
     def from_json(cls, text: str) -> Self:
-        """The reverse of `to_json`. Raises ValueError."""
+        """The reverse of `to_json`, also of earlier versions, which had fewer fields. Raises ValueError."""
         try:
-            return cls(**dict(zip(cls.__slots__, json.loads(text), strict=True)))
+            return cls(**dict(zip(cls.__slots__, json.loads(text), strict=False)))
         except TypeError as error:
             raise ValueError(str(error)) from error
 
@@ -85,8 +125,10 @@ class Entry:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
     """What a file is: `entry` is to be remembered, `moved_from` forgotten, and the share submitted if
-    `submit` says so."""
+    `submit` says so. `replaces` is the path of another file, which went away and in whose place this one came
+    under the same name: its outputs are those of this one now."""
 
     entry: Entry
     submit: bool = False
     moved_from: str | None = None
+    replaces: str | None = None

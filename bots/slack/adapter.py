@@ -17,7 +17,7 @@ from bots.slack import download
 from bots.slack import format as messages
 from bots.slack.answers import Answers, Hold
 from bots.slack.asking import Asking
-from bots.slack.bars import Bars
+from bots.slack.bars import bars
 from bots.slack.channels import Channels
 from bots.slack.clips import own_transcript
 from bots.slack.connection import bolt_app, connect
@@ -91,7 +91,7 @@ class SlackAdapter:
         self._reception = Reception(context, self._workspaces, self._answers, self._channels, self._submitted)
         self._asking = Asking(context, self._workspaces, self._answers, self._channels, self._reception)
         self._deeds = Deeds(context, self._workspaces, self._answers, self._channels, self._reception)
-        self._bars = Bars(context.store, self._answers)
+        self._bars = bars(context.store, self._answers)
         self._keeping = Keeping(context, self._answers, self._channels, self._deeds, self._reception)
         self._beside: set[asyncio.Task[None]] = set()
         self._is_running = False
@@ -140,7 +140,8 @@ class SlackAdapter:
     async def progress(self, job: Job, stage: Stage, fraction: float | None) -> None:
         """Move the bar in the answer, no more often than Slack allows."""
         if job.recording.follows is None and stage is not Stage.DELIVERING:
-            self._bars.show(share_of(job.recording.address), job.id, stage, fraction)
+            share = share_of(job.recording.address)
+            self._bars.show(share.id, share.owner, share, job=job.id, stage=stage, fraction=fraction)
 
     async def deliver(self, transcript: Transcript, job: Job) -> str:
         """Show the transcript in the share's answer, with its files in the thread. Idempotent: the answer is

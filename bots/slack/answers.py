@@ -7,35 +7,27 @@ of Slack's that was lost, the thread is read back before anything is posted agai
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import hashlib
 import logging
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
 from typing import Any
 
 from bots.slack.client import Workspace
 from bots.slack.ids import SHARE_EVENT
 from bots.slack.parts import Message
-from bots.slack.shares import Share, State, dump_state, load_state
+from bots.slack.shares import STATE, Share, State
 from bots.slack.troubles import Gone, MissingScope, Refused, Unshowable
 from bots.slack.upload import Prepared, Upload, shown_name
 from bots.slack.workspaces import Workspaces
+from core.answering import Hold as AnyHold
+from core.answering import States
 from core.errors import Rejected, Transient
-from core.holding import holding
 from core.ports import Store
 
 logger = logging.getLogger(__name__)
-
-_LEASE_SECONDS = 20.0  # after which the answers of a process that died are free
-_BODY_SECONDS = 120.0
-_PATIENCE_SECONDS = 60.0
-_POLL_SECONDS = 0.05
-_LEASES = "slack:answers"
-
 
 _UNEDITABLE = frozenset({"cant_update_message", "edit_window_closed"})
 _THROWN_AWAY = frozenset({"file_deleted", "file_is_deleted", "file_not_found", "files_not_found"})
@@ -46,72 +38,35 @@ def space_of(owner: str) -> str:
     return f"slack:shares:{owner}"
 
 
-@dataclass(slots=True)
-class Hold:
-    """A share's answer in the hands of whoever has its lease."""
-
-    store: Store
-    state: State
-
-    async def save(self, state: State) -> None:
-        """Remember it durably."""
-        await self.store.remember(space_of(state.share.owner), state.share.id, dump_state(state))
-        self.state = state
+Hold = AnyHold[State]
 
 
 class Answers:
     """The answers of all workspaces."""
 
     def __init__(self, store: Store, workspaces: Workspaces) -> None:
-        self._store = store
         self._workspaces = workspaces
+        self._states = States(store, STATE, leases="slack:answers", whose="Slack")
 
     async def state(self, owner: str, share: str) -> State | None:
         """What is known of a share, by its id."""
-        text = await self._store.recall(space_of(owner), share)
-        return None if text is None else load_state(text)
+        return await self._states.get(space_of(owner), share)
 
     async def forget(self, share: Share) -> None:
         """Drop what is known of a share."""
-        await self._store.forget(space_of(share.owner), share.id)
+        await self._states.forget(space_of(share.owner), share.id)
 
     async def states(self, owner: str) -> list[State]:
         """All that is known of a workspace or organisation, newest first."""
-        found = await self._store.memories(space_of(owner))
-        states = await asyncio.to_thread(lambda: [load_state(text) for text in found.values()])
-        return sorted(states, key=lambda state: -state.at)
+        return sorted(await self._states.all(space_of(owner)), key=lambda state: -state.at)
 
-    @asynccontextmanager
-    async def hold(self, share: Share) -> AsyncIterator[Hold]:
-        """The share's answer for oneself; waits while somebody else has it. Raises Transient if that takes
-        too long, or if the body does."""
-        deadline = time.monotonic() + _PATIENCE_SECONDS
-        while time.monotonic() < deadline:
-            async with self.hold_if_free(share) as hold:
-                if hold is not None:
-                    yield hold
-                    return
-            await asyncio.sleep(_POLL_SECONDS)
-        raise Transient("Another process has been working on this answer for too long.")
+    def hold(self, share: Share) -> AbstractAsyncContextManager[Hold]:
+        """The share's answer for oneself. See `core.answering.States.hold`."""
+        return self._states.hold(space_of(share.owner), share.id, State(share=share))
 
-    @asynccontextmanager
-    async def hold_if_free(self, share: Share) -> AsyncIterator[Hold | None]:
+    def hold_if_free(self, share: Share) -> AbstractAsyncContextManager[Hold | None]:
         """The same without waiting: None if somebody else has it."""
-        lease = await self._store.acquire(_LEASES, share.id, _LEASE_SECONDS)
-        if lease is None:
-            yield None
-            return
-        limit = asyncio.timeout(_BODY_SECONDS)
-        try:
-            async with holding(self._store, _LEASES, share.id, lease, _LEASE_SECONDS), limit:
-                state = await self.state(share.owner, share.id)
-                yield Hold(self._store, state or State(share=share))
-        except TimeoutError:
-            if limit.expired():
-                raise Transient("Slack took too long to take an answer.") from None
-            raise
-        finally:
-            await asyncio.shield(self._store.release(_LEASES, share.id, lease))
+        return self._states.hold_if_free(space_of(share.owner), share.id, State(share=share))
 
     async def say(self, hold: Hold, message: Message, *, anew: bool = True) -> None:
         """Post the message that answers a share, or change it if it was posted. If somebody deleted it, or

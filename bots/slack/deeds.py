@@ -137,7 +137,7 @@ class Deeds:
                     continue
                 async with self._answers.hold(state.share) as hold:  # else who is at it remembers it again
                     await self._jobs.cancel(hold.state.job)
-                    await self._jobs.forget(hold.state.job)
+                    await self._forget_transcripts(hold.state)
                     await self._answers.forget(state.share)
             if whole:
                 await self._reception.forget(owner)
@@ -179,10 +179,16 @@ class Deeds:
             await self._take_away(hold, messages.deleted(_shown(state), name))
         await self._store.audit("transcript deleted", {"share": letter.share, "by": letter.user})
 
+    async def _forget_transcripts(self, state: State) -> None:
+        """Drop the service's copies: of the newest version, and of the one shown before."""
+        await self._jobs.forget(state.job)
+        if state.good is not None:
+            await self._jobs.forget(state.good.job)
+
     async def _take_away(self, hold: Hold, message: Message) -> None:
         """Delete what can be read in the thread, and the service's copy. Repeatable."""
-        await hold.save(replace(hold.state, phase="deleted", names={}, merged={}))
-        await self._jobs.forget(hold.state.job)
+        await self._forget_transcripts(hold.state)
+        await hold.save(replace(hold.state, phase="deleted", names={}, merged={}, good=None))
         try:
             gone = await self._answers.detach(hold)
             await self._answers.say(hold, message if gone else notes.files_left(), anew=False)

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
 from dataclasses import replace
 
 from bots.slack.answers import Answers, Hold
 from bots.slack.results import Shown, result
 from core.errors import Rejected
-from core.filenames import MEDIA_SUFFIXES, output_base, output_names
 from core.model import Recording, Transcript
 from core.ports import Jobs
-from core.registry import FORMATS, load
 from core.relabelling import relabel
+from core.render.files import rendered
 
 logger = logging.getLogger(__name__)
 
@@ -27,7 +25,7 @@ async def publish(answers: Answers, hold: Hold, transcript: Transcript, recordin
     formats = tuple(dict.fromkeys((*recording.policy.formats, *state.formats)))
     files = await asyncio.to_thread(rendered, named, recording, formats)
     try:
-        await answers.attach(hold, files)
+        await answers.attach(hold, {file.name: file.data for file in files})
     except Rejected as error:
         # The text is what counts: it is shown even where files are not allowed.
         logger.warning("files of a transcript can't be attached: %s", type(error).__name__)
@@ -52,15 +50,3 @@ async def restore(answers: Answers, hold: Hold, jobs: Jobs, why: str) -> bool:
     told = replace(transcript, warnings=(f"{why} This is the earlier transcript.", *transcript.warnings))
     await publish(answers, hold, told, view.job.recording)
     return True
-
-
-def rendered(transcript: Transcript, recording: Recording, formats: Sequence[str]) -> dict[str, bytes]:
-    """The transcript's files by name; nothing for one without words."""
-    if not transcript.utterances:
-        return {}
-    entries = [FORMATS[name] for name in formats if name in FORMATS]
-    stem, dot, ending = recording.name.rpartition(".")
-    ends = stem and dot and ending.lower() in MEDIA_SUFFIXES  # titles may have dots, but no ending
-    base = output_base(f"{stem if ends else recording.name}.", shared=False)
-    names = output_names(base, [entry.suffix for entry in entries])
-    return {names[entry.suffix]: load(entry.render)(transcript, recording) for entry in entries}

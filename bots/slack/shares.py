@@ -98,18 +98,8 @@ class State:
     at: float = 0.0
 
 
-_state = TypeAdapter(State)
+STATE: Final = TypeAdapter(State)
 _share = TypeAdapter(Share)
-
-
-def dump_state(state: State) -> str:
-    """The state as text for the store."""
-    return _state.dump_json(state).decode()
-
-
-def load_state(text: str) -> State:
-    """The reverse of `dump_state`. Raises ValueError."""
-    return _state.validate_json(text)
 
 
 def address_of(share: Share) -> str:

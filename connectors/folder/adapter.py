@@ -14,11 +14,12 @@ from pathlib import Path
 
 from connectors.folder.client import Folder
 from connectors.folder.confined import Absent, Changed, Forbidden
-from connectors.folder.inbox import Inbox, output_folder
+from connectors.folder.inbox import FolderInbox
 from connectors.folder.outputs import Outputs, Record, Target
 from connectors.folder.settings import FolderSettings, speaker_bounds
 from core.errors import Misconfigured, Rejected, Transient
 from core.filenames import display_name, note_name, output_names
+from core.inbox import output_folder
 from core.model import Job, Policy, Recording, Stage, Transcript
 from core.ports import AdapterContext, Readiness, Submit, Welcome
 from core.registry import FORMATS, load
@@ -183,12 +184,12 @@ class FolderAdapter:
                 return Readiness(usable=False, reason=inbox.trouble, remedy=f"Look at {root} and at the log.")
         return Readiness(usable=True)
 
-    def _open(self, root: Path) -> Inbox:
+    def _open(self, root: Path) -> FolderInbox:
         identifier = _folder_id(root)
         place = self._place(identifier)
         folder = self._folder(root, recursive=self._settings.recursive)
         kept = self._folder(self._kept(f"{display_name(root.name)}-{identifier}"))
-        return Inbox(
+        return FolderInbox(
             folder=folder,
             outputs=Outputs(folder, kept, self._context.store, f"{place}:outputs"),
             place=place,
@@ -227,7 +228,7 @@ class FolderAdapter:
             policy=self._policy,
         )
 
-    async def _places(self, inbox: Inbox, recording: Recording, address: Address) -> list[str]:
+    async def _places(self, inbox: FolderInbox, recording: Recording, address: Address) -> list[str]:
         """Where the file may be: where it was seen last, where it was at first, where one like it lies."""
         known = (await inbox.watched()).where(recording.key)
         places = list(dict.fromkeys([known or address.path, address.path]))
@@ -254,7 +255,7 @@ class FolderAdapter:
             if path != address.path:
                 base = (await inbox.watched()).base(path)
             folder = await inbox.folder.call(inbox.folder.nearest, path.rpartition("/")[0])
-            outputs, folder = inbox.outputs, output_folder(folder, self._settings)
+            outputs, folder = inbox.outputs, output_folder(folder, self._settings.output)
         return outputs, Target(
             job=job.id, line=address.line, version=address.version, folder=folder, base=base
         )

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
-import os
 import time
 from collections.abc import Callable, Collection
-from urllib.parse import quote_from_bytes
 
 from watchfiles import Change, awatch
 
@@ -18,7 +15,8 @@ from connectors.folder.mounts import is_network
 from connectors.folder.outputs import Outputs
 from connectors.folder.settings import FolderSettings
 from core.errors import Transient
-from core.filenames import is_watched, output_base, output_names
+from core.filenames import is_watched
+from core.inbox import Clock, Examined, Inbox, Later, answer_names, output_folder
 from core.model import Recording
 from core.polling import poll
 from core.ports import Store, Submit
@@ -27,18 +25,15 @@ from core.watching import Watched
 
 logger = logging.getLogger(__name__)
 
-_AT_ONCE = 32  # files taken between two looks at what else arrived
-_SAVED_AT_ONCE = 100
-_MARKED = ("md", "json", "seglst.json")  # formats that name the content they were made from
-_NUMBERS = (1, 2, 3)
 _UNREADABLE_SECONDS = 600.0
 _TROUBLED_SECONDS = 60.0
 _MISSING_NOTICES_SECONDS = 10.0
 
 
-class Inbox:
-    """Watches `folder`. `place` names it among all places of the service, `recording` says how one of its
-    files is submitted."""
+class FolderInbox(Inbox):
+    """Watches `folder`; `recording` says how one of its files is submitted."""
+
+    unread_seconds = _UNREADABLE_SECONDS
 
     def __init__(
         self,
@@ -49,49 +44,38 @@ class Inbox:
         store: Store,
         settings: FolderSettings,
         recording: Callable[[str, Entry], Recording],
+        clock: Clock = time.monotonic,
     ) -> None:
+        super().__init__(place=place, store=store, clock=clock)
         self.folder = folder
         self.outputs = outputs
-        self.place = place
-        self.trouble = ""
-        self._store = store
         self._settings = settings
         self._recording = recording
-        self._space = f"{place}:files"
-        self._loading = asyncio.Lock()
-        self._watched: Watched | None = None
         self._filesystem: str | None = None
         self._identity = ""
         self._next_round = 0.0
         self._earliest_round = 0.0  # so that looking takes a sixth of the time at most
         self._touched: set[str] = set()
-        self._wake = asyncio.Event()
         self._renew = asyncio.Event()
 
-    async def watched(self) -> Watched:
-        """The state of the folder as it was remembered."""
-        async with self._loading:
-            if self._watched is None:
-                entries: dict[str, Entry] = {}
-                for text in (await self._store.memories(self._space)).values():
-                    path, entry = _remembered(text)
-                    entries[path] = entry
-                self._filesystem = await self._store.recall(f"{self.place}:folder", "filesystem")
-                self._watched = Watched(
-                    place=self.place, entries=entries, settle=self._settings.settle_seconds
-                )
-            return self._watched
+    async def recollect(self, entries: dict[str, Entry]) -> Watched:
+        self._filesystem = await self._store.recall(f"{self.place}:folder", "filesystem")
+        return Watched(place=self.place, entries=entries, settle=self._settings.settle_seconds)
+
+    def recording(self, sighting: Sighting, entry: Entry) -> Recording:
+        return self._recording(sighting.path, entry)
+
+    async def moved(self, old: str, new: str) -> None:
+        """Nothing to do: the adapter asks where a share is."""
+
+    async def retire(self, line: str) -> None:
+        await self.outputs.forget(line)
 
     async def watch(self, submit: Submit) -> None:
         """Submit what arrives until cancelled."""
-
-        def tell(trouble: str) -> None:
-            self.trouble = trouble
-
+        name = self.folder.root.name
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(
-                poll(lambda: self.step(submit), self._wake, name=self.folder.root.name, trouble=tell)
-            )
+            tasks.create_task(poll(lambda: self.step(submit), self._wake, name=name, trouble=self.tell))
             if not self._polling():
                 tasks.create_task(self._listen())
 
@@ -100,19 +84,15 @@ class Inbox:
         be nothing to do unless something changes."""
         watched = await self.watched()
         await self.require()
-        if time.monotonic() >= self._next_round:
+        if self._clock() >= self._next_round:
             await self._look_everywhere(watched)
         else:
-            await self._look_at(watched)
-        for path in await self._due(watched):
-            if sighting := watched.ready(path, time.monotonic()):
-                await self._look_again(watched, watched.rivals(sighting))
-            if sighting := watched.ready(path, time.monotonic()):
-                await self._take(watched, sighting, submit)
-                await self.save()
-        await self.save()
+            touched, self._touched = self._touched, set()
+            await self.look_again(watched, touched)
+        await self.take_due(watched, submit)
+        watched.departed.clear()  # what was answered stays
         due = watched.next_due()
-        return max(0.0, min(self._next_round, self._next_round if due is None else due) - time.monotonic())
+        return max(0.0, min(self._next_round, self._next_round if due is None else due) - self._clock())
 
     async def require(self) -> None:
         """Raises Transient if the folder is not there, or only the empty place where it is to be mounted."""
@@ -135,48 +115,25 @@ class Inbox:
         watched.fail(key)
         path = watched.where(key)
         if path is not None and await self.folder.call(self.folder.glimpse, path) is None:
-            watched.lose(path, time.monotonic())
+            watched.lose(path, self._clock())
             watched.mark_gone(path, time.time())
         await self.save()
-
-    async def save(self) -> None:
-        """Remember what changed, what is new before what is gone."""
-        watched = await self.watched()
-        while watched.retired:
-            await self.outputs.forget(watched.retired[-1])
-            watched.retired.pop()
-        while watched.unsaved:
-            batch = list(watched.unsaved.items())[:_SAVED_AT_ONCE]
-            batch.sort(key=lambda item: item[1] is None)
-            for wanted in (True, False):
-                await asyncio.gather(
-                    *(self._save(path, entry) for path, entry in batch if (entry is not None) is wanted)
-                )
-            for path, entry in batch:
-                if watched.unsaved.get(path) is entry:
-                    del watched.unsaved[path]
-
-    async def _save(self, path: str, entry: Entry | None) -> None:
-        if entry is None:
-            await self._store.forget(self._space, _key(path))
-        else:
-            await self._store.remember(self._space, _key(path), _memory(path, entry))
 
     # looking
 
     async def _look_everywhere(self, watched: Watched) -> None:
-        started = time.monotonic()
+        started = self._clock()
         self._touched.clear()
         watched.begin()
         walk = Walk()
         batches = self.folder.walk(walk)
         try:
             while (batch := await self.folder.call(self.folder.next_batch, batches)) is not None:
-                watched.see(batch, time.monotonic())
+                watched.see(batch, self._clock())
                 await asyncio.sleep(0)
         except (Absent, Forbidden) as error:
             raise Transient(f"The folder {self.folder.root} can't be read.") from error
-        watched.finish(time.monotonic(), time.time(), walk.unread)
+        watched.finish(self._clock(), time.time(), walk.unread)
         if walk.leftovers and (swept := await self.folder.call(self.folder.sweep, walk.leftovers)):
             logger.info("removed %d temporary files that a crash had left", swept)
         if self._filesystem != self.folder.filesystem:
@@ -186,23 +143,14 @@ class Inbox:
             await self._store.remember(f"{self.place}:folder", "filesystem", self.folder.filesystem)
             self._filesystem = self.folder.filesystem
         every = self._settings.poll_seconds or (10.0 if self._polling() else 60.0)
-        self._earliest_round = time.monotonic() + 5 * (time.monotonic() - started)
-        self._next_round = max(time.monotonic() + every, self._earliest_round)
+        self._earliest_round = self._clock() + 5 * (self._clock() - started)
+        self._next_round = max(self._clock() + every, self._earliest_round)
 
-    async def _look_at(self, watched: Watched) -> None:
-        touched, self._touched = self._touched, set()
-        await self._look_again(watched, touched)
-
-    async def _due(self, watched: Watched) -> list[str]:
-        paths = watched.due(time.monotonic(), _AT_ONCE)
-        await self._look_again(watched, paths)
-        return paths
-
-    async def _look_again(self, watched: Watched, paths: Collection[str]) -> None:
+    async def look_again(self, watched: Watched, paths: Collection[str]) -> None:
         if not paths:
             return
         found = await self.folder.call(self.folder.glimpses, paths)
-        now = time.monotonic()
+        now = self._clock()
         for path, sighting in found.items():
             if sighting is None:
                 watched.lose(path, now)
@@ -212,37 +160,28 @@ class Inbox:
 
     # taking
 
-    async def _take(self, watched: Watched, sighting: Sighting, submit: Submit) -> None:
-        path, now = sighting.path, time.monotonic()
+    async def examine(self, watched: Watched, sighting: Sighting) -> Examined | Later | None:
+        folder, _, name = sighting.path.rpartition("/")
         try:
             content, answered = await self.folder.call(
-                self.folder.examine, sighting, output_folder(_parent(path), self._settings), _answers(path)
+                self.folder.examine,
+                sighting,
+                output_folder(folder, self._settings.output),
+                answer_names(name),
             )
-            await self._look_again(watched, watched.rivals(sighting, content))
         except Changed:
-            watched.postpone(path, now + self._settings.settle_seconds)
-            return
+            return Later(seconds=self._settings.settle_seconds)
         except Absent:
-            watched.lose(path, now)
-            return
+            return None
         except Forbidden:
-            if path in watched.entries:
-                watched.postpone(path, now + _UNREADABLE_SECONDS)
-                return
+            if sighting.path in watched.entries:
+                return Later(seconds=_UNREADABLE_SECONDS)
             logger.warning("a file in %s may not be read", self.folder.root)
-            content, answered = UNREAD, False
+            return Examined(content=UNREAD)
         except Transient as error:
             logger.warning("a file in %s can't be read now: %s", self.folder.root, error)
-            watched.postpone(path, now + _TROUBLED_SECONDS)
-            return
-        decision = watched.decide(sighting, content, answered=answered)
-        if decision.submit:
-            watched.intend(path, decision)
-            await self.save()
-            await submit(self._recording(path, decision.entry))
-        watched.apply(path, decision)
-        if decision.entry.content == UNREAD:
-            watched.postpone(path, now + _UNREADABLE_SECONDS)
+            return Later(seconds=_TROUBLED_SECONDS)
+        return Examined(content=content, answered=answered)
 
     # notices of the system
 
@@ -298,38 +237,3 @@ class Inbox:
     def _look_soon(self) -> None:
         self._next_round = min(self._next_round, self._earliest_round)
         self._wake.set()
-
-
-def output_folder(folder: str, settings: FolderSettings) -> str:
-    """Where the outputs of recordings in `folder` go."""
-    if settings.output == "beside":
-        return folder
-    return f"{folder}/{settings.output}" if folder else settings.output
-
-
-def _parent(path: str) -> str:
-    return path.rpartition("/")[0]
-
-
-def _answers(path: str) -> list[str]:
-    """What a transcript of the file may be called that says what it was made from."""
-    name = path.rpartition("/")[2]
-    return [
-        output
-        for shared in (False, True)
-        for number in _NUMBERS
-        for output in output_names(output_base(name, shared), _MARKED, number).values()
-    ]
-
-
-def _key(path: str) -> str:
-    return quote_from_bytes(os.fsencode(path), safe="/ ")
-
-
-def _memory(path: str, entry: Entry) -> str:
-    return json.dumps([path, entry.to_json()])
-
-
-def _remembered(text: str) -> tuple[str, Entry]:
-    path, entry = json.loads(text)
-    return path, Entry.from_json(entry)

@@ -332,8 +332,11 @@ async def test_a_new_try_that_leads_to_nothing_leaves_the_earlier_transcript(at:
         else:
             await at.server.press(answer, ids.STOP, at.anna)
         await at.server.until(lambda: "morning" in answer.shown)
-    assert "This is the earlier transcript" in answer.shown
-    assert len(at.files(message)) == 2
+        assert "This is the earlier transcript" in answer.shown
+        assert len(at.files(message)) == 2
+        await at.server.press(answer, ids.DELETE, at.anna)
+        await at.server.until(lambda: "was deleted" in answer.shown)
+    assert not at.jobs.transcripts
 
 
 async def test_who_shared_it_or_an_admin_deletes_a_transcript(at: Desk) -> None:

@@ -21,7 +21,10 @@ from core.model import Job, Recording, Stage, Transcript, Utterance, Word
 from core.ports import Adapter, AdapterContext
 from core.settings import Settings, load_settings
 from core.testing import FakeAdapter, MemoryJobs, MemoryLinks, MemoryStore
+from tests.adapters.dropbox_driver import dropbox_bench
+from tests.adapters.gdrive_driver import gdrive_bench
 from tests.adapters.slack_desk import Desk, desk
+from tests.adapters.teams_driver import teams_alone_bench, teams_channel_bench
 from tests.vendors.slack import Item
 from tests.vendors.slack_limits import interactive
 from tests.vendors.slack_model import Message
@@ -180,7 +183,11 @@ def _at_hand(make: Callable[[Path], Bench]) -> Callable[[Path], AbstractAsyncCon
 BENCHES: dict[str, Callable[[Path], AbstractAsyncContextManager[Bench]]] = {
     "fake": _at_hand(FakeBench),
     "folder": _at_hand(FolderBench),
+    "dropbox": dropbox_bench,
+    "gdrive": gdrive_bench,
     "slack": slack_bench,
+    "teams": teams_alone_bench,
+    "teams-channel": teams_channel_bench,
 }
 
 

@@ -55,3 +55,39 @@ async def test_speakers_that_are_being_told_do_not_bring_a_forgotten_transcript_
         done = await state.ledger.commit(follow_up, "result", blob, life_seconds=60, budget_bytes=10**6)
         assert done == "void"
         assert await state.store.transcript("result") is None
+
+
+async def test_the_record_of_a_forgotten_job_names_nobody_and_is_still_known(tmp_path: Path) -> None:
+    settings = load_settings(Settings, _env_file=None, data_dir=tmp_path / "data")
+    recording = Recording(
+        key="hand:b",
+        content_key="hand:b",
+        platform="fake",
+        door="hand",
+        address='{"user": "U1"}',
+        name="Salaries of Ann.mp3",
+        shared_by="U1",
+        shared_at=datetime.now(UTC),
+    )
+    async with (
+        open_state(settings, own=True) as state,
+        Queue(state.url, state.ledger, redelivery_seconds=5, drain_seconds=0.2, worker="w") as queue,
+    ):
+        intake = Intake(state.ledger, queue, state.store, settings, Metrics(CollectorRegistry()))
+        job = await intake.submit(recording)
+        await intake.forget(job)  # under way: what is owed to its sharer needs the record
+        view = await state.ledger.view(job)
+        assert view is not None
+        assert view.job.recording == recording
+        await intake.cancel(job)
+        await intake.forget(job)
+        view = await state.ledger.view(job)
+        assert view is not None
+        assert (view.job.recording.name, view.job.recording.address, view.job.recording.shared_by) == (
+            "",
+            "{}",
+            None,
+        )
+        assert view.state is JobState.CANCELLED
+        new, _ = await state.ledger.submit(recording, "short")
+        assert not new

@@ -1,0 +1,1 @@
+"""Microsoft Teams: a recording in a conversation is answered there."""

@@ -1,0 +1,36 @@
+"""The bars in answers under way, as new as Teams' rate limits allow."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from bots.teams import format as shows
+from bots.teams.answers import Answers
+from bots.teams.results import Shown
+from bots.teams.shares import OVER, Share
+from core.bars import Bar, Moved
+from core.bars import Bars as AnyBars
+from core.ports import Store
+
+_EDIT_SECONDS: Final = 4.0  # between two changes of one answer
+_TALK_SECONDS: Final = 3.0  # between two in one conversation: Teams takes 1,800 in an hour, results too
+
+Bars = AnyBars[Share]
+
+
+def bars(store: Store, answers: Answers) -> Bars:
+    """Shows how far each share is."""
+
+    async def move(bar: Bar[Share]) -> Moved:
+        async with answers.hold_if_free(bar.about) as hold:
+            if hold is None:
+                return "busy"
+            if hold.state.phase in OVER or hold.state.job not in {"", bar.job}:
+                return "over"
+            if hold.state.message:
+                about = Shown(share=bar.about.id, name=bar.about.name)
+                said = shows.working(about, bar.stage, bar.fraction, bar.pace.seconds_left())
+                await answers.say(hold, said, anew=False)
+        return "done"
+
+    return AnyBars(store, "teams:bars", move, edit_seconds=_EDIT_SECONDS, group_seconds=_TALK_SECONDS)

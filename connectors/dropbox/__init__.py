@@ -1,0 +1,1 @@
+"""Dropbox: a recording dropped into a watched folder is answered beside it."""

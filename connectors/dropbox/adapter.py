@@ -1,0 +1,130 @@
+"""What Dropbox means for us: a file dropped is a recording shared, the answer lies beside it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from aiohttp import web
+
+from connectors.dropbox import links, progress
+from connectors.dropbox.connecting import TAGS, DropboxConnecting
+from connectors.dropbox.enrolment import Enrolment
+from connectors.dropbox.place import DropboxPlace
+from connectors.dropbox.settings import DropboxSettings, check
+from connectors.dropbox.webhook import routes
+from core.cloud_folders import CloudFolders, FileAddress
+from core.errors import ErniError
+from core.following import Rhythm
+from core.model import Job, Stage, Transcript
+from core.places import Keyring, WatchedFolders
+from core.ports import AdapterContext, Readiness, Submit
+from core.settings import load_settings
+
+_RHYTHM: Final = Rhythm(changes=60.0)
+"""Changes are asked for that seldom because longpoll says when there are some."""
+
+_TAGGED_AT_MOST: Final = 1000
+
+
+def create(context: AdapterContext) -> DropboxFolders:
+    """Raises Misconfigured."""
+    settings = load_settings(DropboxSettings)
+    check(settings)
+    return DropboxFolders(context, DropboxConnecting(settings))
+
+
+class DropboxFolders(CloudFolders):
+    """See `core.ports.Adapter`, and `Routed` and `Linked` there."""
+
+    def __init__(
+        self, context: AdapterContext, connecting: DropboxConnecting, *, rhythm: Rhythm = _RHYTHM
+    ) -> None:
+        super().__init__(context, connecting, rhythm=rhythm)
+        self._connecting = connecting
+        self._enrolment = Enrolment(context, connecting)
+        self._keyring = Keyring(context.store, context.settings, connecting.name)
+        self._folders = WatchedFolders(context.store, context.settings, connecting.name)
+        self._running = False
+        self._tagged: dict[str, str] = {}
+
+    async def run(self, submit: Submit) -> None:
+        """Watch all folders until cancelled."""
+        self._running = True
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._enrolment.settle(), name="folders in the settings")
+                tasks.create_task(super().run(submit), name="watched folders")
+        finally:
+            self._running = False
+
+    async def check(self) -> Readiness:
+        """Whether there are folders, and every one can be read and written."""
+        remedy = "Look at DROPBOX_REFRESH_TOKEN, DROPBOX_APP_KEY and DROPBOX_FOLDERS."
+        try:
+            trouble = self._enrolment.trouble if self._running else await self._enrolment.check()
+        except ErniError as error:
+            trouble = str(error)
+        if trouble:
+            return Readiness(usable=False, reason=trouble, remedy=remedy)
+        if not self._connecting.settings.folders and not await self._folders.all():
+            return Readiness(
+                usable=False,
+                reason="No folder in Dropbox is watched.",
+                remedy="Run `erni-audio connect dropbox`, then `erni-audio folders add dropbox`.",
+            )
+        return await super().check()
+
+    def routes(self) -> Sequence[web.AbstractRouteDef]:
+        """Dropbox's webhook, if there is the secret that it signs with."""
+        secret = self._connecting.settings.app_secret
+        return [] if secret is None else routes(secret.get_secret_value(), self.nudge)
+
+    def covers(self, url: str) -> bool:
+        """See `core.ports.Linked`."""
+        return links.covers(url)
+
+    async def fetch_link(self, url: str, into: Path) -> None:
+        """See `core.ports.Linked`."""
+        accounts = await self._keyring.all()
+        await links.fetch_link(self._connecting, accounts, url, into, limit=self.context.settings.max_bytes)
+
+    async def progress(self, job: Job, stage: Stage, fraction: float | None) -> None:  # noqa: ARG002  (a tag has no room)
+        """Tag the recording while it is worked on, where that is chosen."""
+        await self._tag(job, progress.WORKING)
+
+    async def deliver(self, transcript: Transcript, job: Job) -> str:
+        """See the base class."""
+        receipt = await super().deliver(transcript, job)
+        await self._tag_at_end(job, receipt, progress.DONE)
+        return receipt
+
+    async def report_failure(self, job: Job, message: str) -> str:
+        """See the base class."""
+        receipt = await super().report_failure(job, message)
+        await self._tag_at_end(job, receipt, progress.FAILED)
+        return receipt
+
+    async def _tag_at_end(self, job: Job, receipt: str, tag: str) -> None:
+        if "superseded" not in json.loads(receipt):
+            await self._tag(job, tag)
+        self._tagged.pop(job.id, None)
+
+    async def _tag(self, job: Job, tag: str) -> None:
+        if self._tagged.get(job.id) == tag:
+            return
+        if len(self._tagged) >= _TAGGED_AT_MOST:  # of jobs that were never finished here
+            self._tagged.clear()
+        self._tagged[job.id] = tag
+        try:
+            address = FileAddress.of(job.recording)
+            opened = await self.tended.opened(address.folder)
+        except ErniError:
+            return
+        if opened is None or opened.folder.options.get(TAGS) != "yes":
+            return
+        if isinstance(opened.place, DropboxPlace):
+            await progress.show(opened.place.account, address.file, tag)

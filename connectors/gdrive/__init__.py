@@ -1,0 +1,1 @@
+"""Google Drive: a recording dropped into a watched folder is answered beside it."""

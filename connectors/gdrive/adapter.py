@@ -1,0 +1,213 @@
+"""What a watched folder in Google Drive means for us, besides what holds in all clouds."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+from aiohttp import web
+from redis.exceptions import RedisError
+
+from connectors.gdrive import comments
+from connectors.gdrive.connecting import GDriveConnecting
+from connectors.gdrive.enrolment import enrol
+from connectors.gdrive.links import id_in
+from connectors.gdrive.place import DrivePlace
+from connectors.gdrive.push import PATH, Channels
+from connectors.gdrive.settings import GDriveSettings, check
+from core.cloud_folders import CloudFolders, FileAddress
+from core.errors import AuthFailed, ErniError, Rejected
+from core.filenames import output_names
+from core.following import Rhythm
+from core.leases import alone
+from core.model import Job, Stage, Transcript
+from core.output_plans import Contents
+from core.places import WatchedFolders
+from core.ports import AdapterContext, Readiness, Submit
+from core.registry import FORMATS, load
+from core.remote import Changed, Output, RemoteFile
+from core.settings import load_settings
+from core.tending import Opened
+
+logger = logging.getLogger(__name__)
+
+_AGAIN_SECONDS: Final = 60.0
+
+
+def create(context: AdapterContext) -> GDriveFolders:
+    """For `core.registry.ADAPTERS`. Raises Misconfigured."""
+    return GDriveFolders(context, load_settings(GDriveSettings))
+
+
+class GDriveFolders(CloudFolders):
+    """See `core.ports.Adapter`, `Linked` and `Routed`. `pause` is that of `DriveClient`."""
+
+    def __init__(
+        self,
+        context: AdapterContext,
+        settings: GDriveSettings,
+        *,
+        rhythm: Rhythm | None = None,
+        pause: float = 1.0,
+    ) -> None:
+        check(settings, context.settings)
+        self._drive = GDriveConnecting(settings, pause=pause)
+        super().__init__(context, self._drive, rhythm=rhythm)
+        self._folders = WatchedFolders(context.store, context.settings, self._drive.name)
+        self._trouble = ""
+        url = context.settings.public_url
+        pushed = url is not None and settings.push is not False
+        self.channels = Channels(context.store, url, self.nudge) if url is not None and pushed else None
+
+    async def run(self, submit: Submit) -> None:
+        """Watch all folders until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._enrol())
+            tasks.create_task(super().run(submit))
+            if self.channels is not None:
+                tasks.create_task(alone(self.context.store, "gdrive:leases", "channels", self._keep_channels))
+
+    def routes(self) -> Sequence[web.AbstractRouteDef]:
+        """See `core.ports.Routed`."""
+        return [] if self.channels is None else [web.post(PATH, self.channels.receive)]
+
+    def contents(self, transcript: Transcript, job: Job, opened: Opened) -> Contents:
+        """With a Google Doc, where that is wanted."""
+        plain = super().contents(transcript, job, opened)
+        if opened.folder.options.get("document") != "yes":
+            return plain
+        address = FileAddress.of(job.recording)
+        document = Output(
+            data=load(FORMATS["md"].render)(transcript, job.recording),
+            media_type="text/markdown",
+            made_from=address.content,
+            made_for=address.mark,
+            convert=True,
+        )
+
+        def named(base: str, number: int) -> Mapping[str, Output]:
+            name = output_names(base, ["md"], number)["md"].removesuffix(".md")
+            return {**plain(base, number), name: document}
+
+        return named
+
+    async def progress(self, job: Job, stage: Stage, fraction: float | None) -> None:  # noqa: ARG002
+        """A comment at the beginning, where that is wanted."""
+        await self._comment(job, comments.BEGUN)
+
+    async def deliver(self, transcript: Transcript, job: Job) -> str:
+        """See the base class."""
+        receipt = await super().deliver(transcript, job)
+        await self._comment(job, comments.DONE)
+        return receipt
+
+    async def report_failure(self, job: Job, message: str) -> str:
+        """See the base class."""
+        receipt = await super().report_failure(job, message)
+        await self._comment(job, comments.FAILED)
+        return receipt
+
+    async def check(self) -> Readiness:
+        """See the base class."""
+        if self._trouble:
+            return Readiness(
+                usable=False, reason=self._trouble, remedy="docs/gdrive.md explains the settings."
+            )
+        if not self._drive.settings.folders and not await self._folders.all():
+            return Readiness(
+                usable=False,
+                reason="No folder in Google Drive is watched.",
+                remedy="Run `erni-audio connect gdrive`, then `erni-audio folders add gdrive LINK`.",
+            )
+        return await super().check()
+
+    # links
+
+    def covers(self, url: str) -> bool:
+        """See `core.ports.Linked`."""
+        return id_in(url) is not None
+
+    async def fetch_link(self, url: str, into: Path) -> None:
+        """See `core.ports.Linked`."""
+        file_id = id_in(url)
+        if file_id is None:
+            raise Rejected("This is no link to a file in Google Drive. Copy it with Share, Copy link.")
+        denied: AuthFailed | None = None
+        places: dict[str, DrivePlace] = {}
+        for folder in await self._folders.all():
+            try:
+                opened = await self.tended.opened(folder.id)
+                if opened is None or not isinstance(opened.place, DrivePlace):
+                    continue
+                places[folder.account] = opened.place
+                if (file := await opened.place.look(file_id)) is not None:
+                    await _fetch(opened.place, file, into)
+                    return
+            except AuthFailed as error:
+                denied = error
+        for place in places.values():
+            if (file := await place.public(file_id)) is not None:
+                await _fetch(place, file, into)
+                return
+        if denied is not None and not places:
+            raise denied
+        raise Rejected(
+            "This file in Google Drive is neither in a watched folder nor open to anybody with the link. "
+            "Share it with anybody who has the link, or share the file itself here."
+        )
+
+    # what runs beside
+
+    async def _enrol(self) -> None:
+        while True:
+            try:
+                await enrol(self.context, self._drive)
+            except (ErniError, RedisError, OSError) as error:
+                if self._trouble != str(error):
+                    logger.warning("the folders in the settings can't be watched yet: %s", error)
+                self._trouble = str(error) or type(error).__name__
+                await asyncio.sleep(_AGAIN_SECONDS)
+            else:
+                self._trouble = ""
+                return
+
+    async def _keep_channels(self) -> None:
+        if self.channels is None:
+            return
+        while True:
+            try:
+                running = [
+                    (opened.folder.account, opened.place)
+                    for opened in self.tended.running()
+                    if isinstance(opened.place, DrivePlace)
+                ]
+                delay = await self.channels.keep(running)
+            except (ErniError, RedisError, OSError) as error:
+                logger.warning("notices of changes are not arranged: %s", type(error).__name__)
+                delay = _AGAIN_SECONDS
+            await asyncio.sleep(delay)
+
+    async def _comment(self, job: Job, text: str) -> None:
+        try:
+            address = FileAddress.of(job.recording)
+            opened = await self.tended.opened(address.folder)
+            if opened is None or opened.folder.options.get("comments") != "yes":
+                return
+            if isinstance(opened.place, DrivePlace):
+                await comments.put(opened.place.client, address.file, job.id, text)
+        except (ErniError, RedisError, OSError) as error:
+            logger.debug("no comment on job %s: %s", job.id, type(error).__name__)
+
+
+async def _fetch(place: DrivePlace, file: RemoteFile, into: Path) -> None:
+    if not file.content:
+        raise Rejected("What this link leads to is no file with sound. Share the recording.")
+    if not file.downloadable:
+        raise Rejected("The owner of this file does not let others download it. Ask for that to be allowed.")
+    try:
+        await place.download(file, into)
+    except Changed:
+        raise Rejected("This file was replaced or taken away just now. Share the link again.") from None

@@ -1,0 +1,130 @@
+"""Files as Drive tells them, in the core's terms. Pure."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Final
+
+from core.remote import Held, RemoteFile
+
+Json = Mapping[str, Any]
+
+FOLDER: Final = "application/vnd.google-apps.folder"
+SHORTCUT: Final = "application/vnd.google-apps.shortcut"
+DOCUMENT: Final = "application/vnd.google-apps.document"
+
+FIELDS: Final = (
+    "id,name,mimeType,trashed,parents,driveId,size,md5Checksum,sha256Checksum,headRevisionId,modifiedTime,"
+    "createdTime,appProperties,capabilities(canDownload,canAddChildren,canListChildren),"
+    "owners(permissionId),lastModifyingUser(permissionId),shortcutDetails(targetId,targetMimeType),"
+    "videoMediaMetadata(durationMillis)"
+)
+"""What is asked of every file."""
+
+# Private properties of our files, which no other app sees. Copies that people make keep them.
+MADE_FROM: Final = "erni_from"
+MADE_FOR: Final = "erni_for"
+MADE_AS: Final = "erni_id"  # what finds a file of which we never learnt that it was made
+MADE_AT: Final = "erni_at"
+WRITTEN_AT: Final = "erni_written"
+DIGEST: Final = "erni_digest"  # of what a document was made from
+
+
+def is_folder(told: Json) -> bool:
+    """Whether it is a folder."""
+    return told.get("mimeType") == FOLDER
+
+
+def parent_of(told: Json) -> str:
+    """The folder that it is in, as far as we may see that."""
+    parents = told.get("parents") or [""]
+    return str(parents[0])
+
+
+def content_key(told: Json) -> str:
+    """See `RemoteFile.content`; documents, shortcuts and empty files have none."""
+    if size_of(told) <= 0 or str(told.get("mimeType", "")).startswith("application/vnd.google-apps"):
+        return ""
+    if told.get("sha256Checksum"):
+        return f"sha256:{told['sha256Checksum']}"
+    return f"md5:{told['md5Checksum']}" if told.get("md5Checksum") else ""
+
+
+def size_of(told: Json) -> int:
+    """Bytes, 0 if unknown."""
+    return int(told.get("size") or 0)
+
+
+def remote_file(told: Json, folders: tuple[str, ...], behind: Json | None = None) -> RemoteFile:
+    """A file in the watched folder; `behind` is what a shortcut leads to."""
+    real = told if behind is None else behind
+    made_from = "" if behind is not None else (told.get("appProperties") or {}).get(MADE_FROM, "")
+    people = real.get("owners") or [real.get("lastModifyingUser") or {}]
+    length = (real.get("videoMediaMetadata") or {}).get("durationMillis")
+    created = _seconds(told.get("createdTime"))
+    content = content_key(real)
+    return RemoteFile(
+        id=told["id"],
+        name=told["name"] if behind is None else _shown(told["name"], behind["name"]),
+        folders=folders,
+        parent=parent_of(told),
+        size=size_of(real),
+        # Drive's time of the last change is also that of a new name; of content the revision tells.
+        modified=round((_seconds(real.get("createdTime")) or 0.0) * 1e9),
+        revision=str(real.get("headRevisionId") or content),
+        content=content,
+        downloadable=bool((real.get("capabilities") or {}).get("canDownload", True)),
+        appeared=created,
+        owner=people[0].get("permissionId"),
+        media_type=real.get("mimeType"),
+        seconds=int(length) / 1000 if length is not None else None,
+        target="" if behind is None else str(behind["id"]),
+        made_from=made_from,
+    )
+
+
+def held(told: Json) -> Held:
+    """A file where we write."""
+    properties = told.get("appProperties") or {}
+    written = _seconds(told.get("modifiedTime"))
+    revision = str(told.get("headRevisionId") or "")
+    if told.get("md5Checksum"):
+        digest = f"md5:{told['md5Checksum']}"
+    elif DIGEST in properties and _seconds(properties.get(WRITTEN_AT)) == written:
+        digest = properties[DIGEST]  # a document that nobody has changed since
+    else:
+        digest = f"changed:{told.get('modifiedTime', '')}"
+    original = MADE_AT in properties and _seconds(properties[MADE_AT]) == _seconds(told.get("createdTime"))
+    return Held(
+        id=told["id"],
+        name=told["name"],
+        folder=parent_of(told),
+        digest=digest,
+        revision=revision or str(told.get("modifiedTime", "")),
+        made_for=properties.get(MADE_FOR, "") if original else "",
+    )
+
+
+def digest(data: bytes) -> str:
+    """What `Held.digest` of a plain file with these bytes is."""
+    return f"md5:{hashlib.md5(data, usedforsecurity=False).hexdigest()}"
+
+
+def quoted(text: str) -> str:
+    """A string in Drive's search language."""
+    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
+def _shown(name: str, target: str) -> str:
+    """The name of a shortcut, which may lack the ending that says what it leads to."""
+    ending = target.rpartition(".")[2].lower()
+    return name if name.lower().endswith(f".{ending}") or "." not in target else target
+
+
+def _seconds(text: object) -> float | None:
+    try:
+        return datetime.fromisoformat(str(text)).timestamp()
+    except ValueError:
+        return None

@@ -1,0 +1,182 @@
+"""From what a watched folder shows to recordings submitted: the part that all kinds of folders share."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from urllib.parse import quote_from_bytes
+
+from core.filenames import output_base, output_names
+from core.model import Recording
+from core.ports import Store, Submit
+from core.sightings import UNREAD, Entry, Sighting
+from core.watching import Watched
+
+Clock = Callable[[], float]
+
+AT_ONCE = 32
+"""Files taken between two looks at what else arrived."""
+
+_SAVED_AT_ONCE = 100
+_MARKED = ("md", "json", "seglst.json")  # formats that name the content they were made from
+_NUMBERS = (1, 2, 3)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Examined:
+    """The content key of a file (UNREAD if it can't be read), and whether beside it lies a transcript of just
+    this content."""
+
+    content: str
+    answered: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Later:
+    """The file is to be looked at again after so many seconds."""
+
+    seconds: float
+
+
+class Inbox(ABC):
+    """One watched folder. `place` names it among all places of the service. `unread_seconds` is after what
+    time a file is tried again that could not be read; None: when it is seen to have changed."""
+
+    unread_seconds: float | None = 600.0
+
+    def __init__(self, *, place: str, store: Store, clock: Clock = time.monotonic) -> None:
+        self.place = place
+        self.trouble = ""
+        self._store = store
+        self._clock = clock
+        self._space = f"{place}:files"
+        self._loading = asyncio.Lock()
+        self._watched: Watched | None = None
+        self._wake = asyncio.Event()
+
+    # what differs
+
+    @abstractmethod
+    async def recollect(self, entries: dict[str, Entry]) -> Watched:
+        """The state of the folder, from what is remembered of its files."""
+
+    @abstractmethod
+    async def look_again(self, watched: Watched, paths: Collection[str]) -> None:
+        """Bring what is known of these files up to date, where that costs little."""
+
+    @abstractmethod
+    async def examine(self, watched: Watched, sighting: Sighting) -> Examined | Later | None:
+        """What is in a file that has come to rest; None: it is not there any more."""
+
+    @abstractmethod
+    def recording(self, sighting: Sighting, entry: Entry) -> Recording:
+        """How the file is submitted."""
+
+    @abstractmethod
+    async def moved(self, old: str, new: str) -> None:
+        """The file that was at the path `old` is the one at `new` now."""
+
+    @abstractmethod
+    async def retire(self, line: str) -> None:
+        """The last file of a line is long gone: drop what else is remembered of it."""
+
+    # what is the same
+
+    def tell(self, trouble: str) -> None:
+        """What is wrong with the folder, the empty string when it is well again."""
+        self.trouble = trouble
+
+    async def watched(self) -> Watched:
+        """The state of the folder as it was remembered."""
+        async with self._loading:
+            if self._watched is None:
+                remembered = (await self._store.memories(self._space)).values()
+                self._watched = await self.recollect(dict(map(_remembered, remembered)))
+            return self._watched
+
+    async def take_due(self, watched: Watched, submit: Submit) -> None:
+        """Submit what has come to rest, some files at most, and remember what changed."""
+        due = watched.due(self._clock(), AT_ONCE)
+        await self.look_again(watched, due)
+        for path in due:
+            if sighting := watched.ready(path, self._clock()):
+                await self.look_again(watched, watched.rivals(sighting))
+            if sighting := watched.ready(path, self._clock()):
+                await self._take(watched, sighting, submit)
+                await self.save()
+        await self.save()
+
+    async def save(self) -> None:
+        """Remember what changed, what is new before what is gone."""
+        watched = await self.watched()
+        while watched.retired:
+            await self.retire(watched.retired[-1])
+            watched.retired.pop()
+        while watched.unsaved:
+            batch = list(watched.unsaved.items())[:_SAVED_AT_ONCE]
+            batch.sort(key=lambda item: item[1] is None)
+            for wanted in (True, False):
+                await asyncio.gather(
+                    *(self._save(path, entry) for path, entry in batch if (entry is not None) is wanted)
+                )
+            for path, entry in batch:
+                if watched.unsaved.get(path) is entry:
+                    del watched.unsaved[path]
+
+    async def _save(self, path: str, entry: Entry | None) -> None:
+        if entry is None:
+            await self._store.forget(self._space, _key(path))
+        else:
+            await self._store.remember(self._space, _key(path), json.dumps([path, entry.to_json()]))
+
+    async def _take(self, watched: Watched, sighting: Sighting, submit: Submit) -> None:
+        path, now = sighting.path, self._clock()
+        found = await self.examine(watched, sighting)
+        if found is None:
+            watched.lose(path, now)
+            return
+        if isinstance(found, Later):
+            watched.postpone(path, now + found.seconds)
+            return
+        await self.look_again(watched, watched.rivals(sighting, found.content))
+        decision = watched.decide(sighting, found.content, answered=found.answered)
+        if decision.moved_from is not None:
+            await self.moved(decision.moved_from, path)
+        if decision.submit:
+            watched.intend(path, decision)
+            await self.save()
+            await submit(self.recording(sighting, decision.entry))
+        watched.apply(path, decision)
+        if decision.entry.content == UNREAD and self.unread_seconds is not None:
+            watched.postpone(path, now + self.unread_seconds)
+
+
+def output_folder(folder: str, output: str) -> str:
+    """Where the outputs of recordings in `folder` go: there (`beside`), or in the subfolder `output`."""
+    if output == "beside":
+        return folder
+    return f"{folder}/{output}" if folder else output
+
+
+def answer_names(name: str) -> list[str]:
+    """What a transcript of the file may be called that says what it was made from."""
+    return [
+        output
+        for shared in (False, True)
+        for number in _NUMBERS
+        for output in output_names(output_base(name, shared), _MARKED, number).values()
+    ]
+
+
+def _key(path: str) -> str:
+    return quote_from_bytes(os.fsencode(path), safe="/ ")
+
+
+def _remembered(text: str) -> tuple[str, Entry]:
+    path, entry = json.loads(text)
+    return path, Entry.from_json(entry)

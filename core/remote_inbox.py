@@ -1,0 +1,359 @@
+"""One watched folder in somebody's cloud: from what the platform tells to recordings submitted.
+
+The cursor that is remembered is never ahead of what is: it is stored only when everything that was told
+before it has been submitted, or decided otherwise, and remembered. So a crash at any time leads to being told
+again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
+from typing import Any, Protocol
+
+from core.errors import ErniError, Transient
+from core.following import Checkpoints, Rhythm, Selection, Timetable, cursor_of
+from core.inbox import Clock, Examined, Inbox, Later
+from core.leases import alone
+from core.model import Recording
+from core.neighbours import Neighbours, Tree
+from core.polling import poll
+from core.ports import Store, Submit
+from core.remote import CursorLost, Gone, Notified, RemoteFile, RemoteFolder
+from core.sightings import UNREAD, Entry, Sighting
+from core.watching import Watched
+
+logger = logging.getLogger(__name__)
+
+_ARRIVING_SECONDS = 10.0
+_NOTICES_SECONDS = 60.0  # until we ask for notices again after trouble
+_CLOCKS_SECONDS = 120.0  # by which our clock and the platform's may differ
+_DEPARTED_AT_ONCE = 100
+_MOVES = 20
+_GONE = "gone"
+
+
+class Withdrawing(Protocol):
+    """What takes back outputs, by the line and version of their recording: `core.remote_outputs`."""
+
+    async def withdraw(self, line: str, version: int) -> None: ...
+
+    async def withdrawn(self) -> Mapping[str, int]:
+        """Version by line."""
+        ...
+
+    async def forget(self, line: str) -> None: ...
+
+
+class RemoteInbox(Inbox):
+    """Watches `folder`. `submitted_as` says how one of its files is submitted; `delete`: what a recording led
+    to is taken back when it is deleted."""
+
+    unread_seconds = None
+
+    def __init__(
+        self,
+        *,
+        folder: RemoteFolder,
+        place: str,
+        store: Store,
+        selection: Selection,
+        rhythm: Rhythm,
+        submitted_as: Callable[[RemoteFile, Entry], Recording],
+        outputs: Withdrawing,
+        delete: bool,
+        clock: Clock = time.monotonic,
+        today: Clock = time.time,
+    ) -> None:
+        super().__init__(place=place, store=store, clock=clock)
+        self.folder = folder
+        self._selection = selection
+        self._rhythm = rhythm
+        self._submitted_as = submitted_as
+        self._outputs = outputs
+        self._delete = delete
+        self._today = today
+        self._followed = asyncio.Event()
+        self._reset()
+
+    def _reset(self) -> None:
+        self._watched = None
+        self._files: dict[str, RemoteFile] = {}  # those that are waited for
+        self._at_hand: RemoteFile | None = None
+        self._neighbours = Neighbours()
+        self._tree: Tree | None = None  # made when a platform names what is gone by path
+        self._times = Timetable(self._rhythm)
+        self._checkpoints = Checkpoints()
+        self._cursor = ""
+        self._stored: str | None = None
+        self._begun = False  # it was listed to the end once
+
+    async def recollect(self, entries: dict[str, Entry]) -> Watched:
+        withdrawn = await self._outputs.withdrawn()
+        lost = {  # a process died while it took back what they led to
+            path: replace(entry, gone=self._today(), failed=True)
+            for path, entry in (entries.items() if withdrawn else ())
+            if entry.gone is None and withdrawn.get(entry.line, -1) >= entry.version
+        }
+        entries |= lost
+        watched = Watched(
+            place=self.place,
+            entries=entries,
+            settle=self._rhythm.settle,
+            grace=self._rhythm.grace,
+            lasting=True,
+        )
+        watched.unsaved.update(lost)
+        watched.departed.extend(lost)
+        self._stored = await self._store.recall(f"{self.place}:folder", "cursor")
+        if self._stored is not None:
+            self._begun = True
+            self._cursor, listed = cursor_of(self._stored)
+            self._times = Timetable(self._rhythm, listed)
+            watched.trust(self._clock())
+        return watched
+
+    async def moved(self, old: str, new: str) -> None:
+        await self._store.remember(f"{self.place}:moved", old, new)
+
+    async def retire(self, line: str) -> None:
+        await self._outputs.forget(line)
+
+    def nudge(self) -> None:
+        """Something may have changed: ask now."""
+        self._times.nudge()
+        self._wake.set()
+
+    async def watch(self, submit: Submit) -> None:
+        """Submit what arrives until cancelled, in one process of those that share the store."""
+        await alone(self._store, f"{self.place}:leases", "watch", lambda: self._watch(submit))
+
+    async def _watch(self, submit: Submit) -> None:
+        self._reset()  # another process may have watched meanwhile
+        pace: dict[str, Any] = {"name": self.place, "trouble": self.tell, "denied": self._rhythm.denied}
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(poll(lambda: self.step(submit), self._wake, **pace))
+            if isinstance(self.folder, Notified):
+                tasks.create_task(self._listen(self.folder))
+
+    async def step(self, submit: Submit) -> float:
+        """Ask what changed and take what is complete. Returns how long, in seconds, there will be nothing to
+        do unless something changes."""
+        watched = await self.watched()
+        await self._hear_of_failures(watched)
+        await self._part(watched)
+        if not self._cursor or self._times.must_list(self._clock(), self._today()):
+            await self._list(watched)
+        if self._times.must_ask(self._clock()):
+            await self._follow(watched)
+        watched.expire(self._clock(), self._today())
+        await self._part(watched)
+        await self.take_due(watched, submit)
+        await self._remember_cursor(watched)
+        due, wanted = watched.next_due(), self._times.next()
+        return max(0.0, (wanted if due is None else min(wanted, due)) - self._clock())
+
+    # looking
+
+    async def _list(self, watched: Watched) -> None:
+        started, today = self._clock(), self._today()
+        skipping = not (self._begun or self._selection.backfill)
+        news: set[str] = set()
+        cursor = ""
+        before, self._neighbours, self._tree = self._neighbours, Neighbours(), None
+        watched.begin()
+        try:
+            async for page in self.folder.listing():
+                for item in page.items:
+                    if isinstance(item, RemoteFile):
+                        fresh = not skipping or self._is_new(item)
+                        if self._see(watched, item, keep=fresh) and fresh:
+                            news.add(item.id)
+                cursor = page.cursor
+                await asyncio.sleep(0)
+        except BaseException:
+            self._neighbours = before
+            raise
+        watched.finish(self._clock(), today)
+        if skipping:
+            watched.skip_all(news)
+            await self.save()
+        self._cursor, self._begun = cursor, True
+        self._times.list_done(started, self._clock(), today)
+        self._checkpoints.add(cursor, today, watched.open())
+
+    def _is_new(self, file: RemoteFile) -> bool:
+        return file.appeared is not None and file.appeared >= self._selection.since - _CLOCKS_SECONDS
+
+    async def _follow(self, watched: Watched) -> None:
+        self._times.begin_asking()
+        try:
+            await self._read_changes(watched)
+        except CursorLost:
+            logger.info("the cursor of %s was lost: everything is listed anew", self.place)
+            self._cursor = ""
+            await self._list(watched)
+            try:
+                await self._read_changes(watched)
+            except CursorLost:
+                raise Transient("The platform lost a cursor that it has just given.") from None
+        self._times.asked(self._clock())
+        self._checkpoints.add(self._cursor, self._times.listed, watched.open())
+        self._followed.set()
+
+    async def _read_changes(self, watched: Watched) -> None:
+        more = True
+        while more:
+            page = await self.folder.changes(self._cursor)
+            for item in page.items:
+                if isinstance(item, RemoteFile):
+                    self._see(watched, item)
+                    continue
+                for file_id in self._named(watched, item):
+                    self._lose(watched, file_id)
+            if page.unclear:
+                self._times.listed = None
+            self._cursor, more = page.cursor, page.more
+
+    def _named(self, watched: Watched, gone: Gone) -> Collection[str]:
+        if gone.id:
+            return (gone.id,)
+        if self._tree is None:
+            self._tree = Tree(watched.labels())
+            for file_id, path in self._neighbours.labels():
+                self._tree.put(file_id, path)
+        return self._tree.under(gone.path)
+
+    def _see(self, watched: Watched, file: RemoteFile, *, keep: bool = True) -> bool:
+        """Take note of a file; whether it is one that may be taken."""
+        self._neighbours.put(file)
+        if self._tree is not None:
+            self._tree.put(file.id, file.path)
+        if not self._selection.wants(file):
+            watched.lose(file.id, self._clock())
+            self._files.pop(file.id, None)
+            return False
+        watched.see([file.sighting()], self._clock())
+        if keep and watched.is_open(file.id):
+            self._files[file.id] = file
+        else:
+            self._files.pop(file.id, None)
+        return True
+
+    def _lose(self, watched: Watched, file_id: str) -> None:
+        watched.lose(file_id, self._clock())
+        self._neighbours.discard(file_id)
+        self._files.pop(file_id, None)
+        if self._tree is not None:
+            self._tree.discard(file_id)
+
+    async def look_again(self, watched: Watched, paths: Collection[str]) -> None:
+        """What changed was told, in order, and read to the end before anything is taken. It is only to be
+        found out whether files that are missing were deleted: a file that is elsewhere still is not the one
+        that has come to light here."""
+        missing = {path for path in paths if watched.is_missing(path)}
+        if missing:
+            for path in missing - await self.folder.deleted(missing):
+                watched.mark_gone(path, self._today())
+
+    # taking
+
+    async def examine(self, watched: Watched, sighting: Sighting) -> Examined | Later | None:
+        file = self._files.pop(sighting.path, None)
+        if file is None:  # a process that died had begun with it, or the store was away
+            file = await self.folder.look(sighting.path)
+            if file is None or not self._see(watched, file):
+                return None
+            if file.sighting() != sighting:
+                return Later(seconds=0.0)
+        if self._neighbours.arriving(sighting.label):
+            self._files[file.id] = file
+            return Later(seconds=_ARRIVING_SECONDS)
+        self._at_hand = file
+        answered = self._neighbours.answered(sighting.label, sighting.content, self._selection.output)
+        return Examined(content=sighting.content or UNREAD, answered=answered)
+
+    def recording(self, sighting: Sighting, entry: Entry) -> Recording:
+        if self._at_hand is None or self._at_hand.id != sighting.path:
+            raise ValueError("Only what was just examined is submitted.")
+        return self._submitted_as(self._at_hand, entry)
+
+    # remembering
+
+    async def _remember_cursor(self, watched: Watched) -> None:
+        """Store the latest cursor before which nothing is undecided."""
+        stored = self._checkpoints.passed(watched.is_open)
+        if stored is not None and stored != self._stored:
+            await self._store.remember(f"{self.place}:folder", "cursor", stored)
+            self._stored = stored
+
+    async def _hear_of_failures(self, watched: Watched) -> None:
+        failures = await self._store.memories(f"{self.place}:failures")
+        if failures:
+            for key, why in failures.items():
+                watched.fail(key)
+                path = watched.where(key)
+                if why == _GONE and path is not None:
+                    file = await self.folder.look(path)
+                    self._lose(watched, path)
+                    watched.mark_gone(path, self._today())
+                    if file is not None:  # it is back
+                        self._see(watched, file)
+            await self._part(watched)
+            await self.save()
+            for key in failures:
+                await self._store.forget(f"{self.place}:failures", key)
+
+    async def _part(self, watched: Watched) -> None:
+        """Take back what recordings led to that were deleted. Done before it is remembered that they are
+        gone, and without harm twice."""
+        while watched.departed:
+            batch = watched.departed[:_DEPARTED_AT_ONCE]
+            found = {path: watched.entries[path] for path in batch if path in watched.entries}
+            gone = {path for path, entry in found.items() if entry.gone is not None and not entry.skipped}
+            if gone and self._delete:
+                here = {entry.line for entry in watched.entries.values() if entry.gone is None}
+                gone = {path for path in gone if found[path].line not in here}  # it is another file's by now
+                for path in await self.folder.deleted(gone) & gone:
+                    await self._outputs.withdraw(found[path].line, found[path].version)
+                    watched.fail(found[path].key)  # back from the bin, it is answered again
+            del watched.departed[: len(batch)]
+
+    # notices of the platform
+
+    async def _listen(self, folder: Notified) -> None:
+        while True:
+            await self._followed.wait()
+            self._followed.clear()
+            try:
+                await folder.wait(self._cursor)
+            except CursorLost:
+                self._times.listed = None
+            except (ErniError, OSError) as error:
+                logger.debug("no notices of changes in %s: %s", self.place, type(error).__name__)
+                await asyncio.sleep(_NOTICES_SECONDS)
+                self._followed.set()
+                continue
+            self.nudge()
+
+
+async def whereabouts(store: Store, place: str, folder: RemoteFolder, file_id: str) -> RemoteFile | None:
+    """A file that was submitted from the folder `place`, as it is now, also if it was deleted there and put
+    there anew meanwhile; None if it is not in the folder any more."""
+    for _ in range(_MOVES):
+        if file := await folder.look(file_id):
+            return file
+        moved = await store.recall(f"{place}:moved", file_id)
+        if moved is None:
+            return None
+        file_id = moved
+    return None
+
+
+async def report_failure(store: Store, place: str, key: str, *, gone: bool) -> None:
+    """The share `key` of the folder `place` was answered with a note, by whichever process: the same file,
+    put there anew, is tried again. `gone`: it was not there."""
+    await store.remember(f"{place}:failures", key, _GONE if gone else "")

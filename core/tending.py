@@ -1,0 +1,182 @@
+"""The watched folders of one connector: opened as they are on record, watched while the service runs."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+from redis.exceptions import RedisError
+
+from core.connecting import Connecting
+from core.errors import AuthFailed, ErniError
+from core.following import Rhythm, Selection
+from core.model import Recording
+from core.places import Keyring, WatchedFolder, WatchedFolders
+from core.ports import Readiness, Store, Submit
+from core.remote import RemoteFile, RemotePlace
+from core.remote_inbox import RemoteInbox
+from core.remote_outputs import RemoteOutputs
+from core.settings import Settings
+from core.sightings import Entry
+from core.tasks import end
+
+logger = logging.getLogger(__name__)
+
+_LOOK_SECONDS = 10.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opened:
+    """A watched folder and the way into it. `fingerprint` is that of the credentials."""
+
+    folder: WatchedFolder
+    fingerprint: str
+    place: RemotePlace
+    outputs: RemoteOutputs
+    inbox: RemoteInbox = field(repr=False)
+
+
+class Tended:
+    """See above. `recording` says how a file of a folder is submitted."""
+
+    def __init__(
+        self,
+        store: Store,
+        settings: Settings,
+        connecting: Connecting,
+        *,
+        rhythm: Rhythm,
+        recording: Callable[[Opened, RemoteFile, Entry], Recording],
+    ) -> None:
+        self._store = store
+        self._connecting = connecting
+        self._folders = WatchedFolders(store, settings, connecting.name)
+        self._keyring = Keyring(store, settings, connecting.name)
+        self._rhythm = rhythm
+        self._recording = recording
+        self._open: dict[str, Opened] = {}
+        self._past: list[RemotePlace] = []  # something may still be done in them
+        self._watchers: dict[str, tuple[Opened, asyncio.Task[None]]] = {}
+        self._troubles: dict[str, str] = {}
+        self._running = False
+
+    async def opened(self, folder_id: str) -> Opened | None:
+        """A folder as it is on record now, also one that is not watched any more; None for an unknown one.
+        Raises AuthFailed without credentials for it."""
+        folder = await self._folders.find(folder_id)
+        return None if folder is None else await self._opened(folder)
+
+    async def run(self, submit: Submit) -> None:
+        """Watch every folder that is on record until cancelled. What is added, changed, removed or connected
+        anew meanwhile is noticed within seconds."""
+        self._running = True
+        try:
+            while True:
+                try:
+                    await self._adjust(submit)
+                except (RedisError, OSError, ErniError) as error:
+                    logger.warning("the watched folders can't be looked up: %s", type(error).__name__)
+                await asyncio.sleep(_LOOK_SECONDS)
+        finally:
+            self._running = False
+            await end(*(task for _, task in self._watchers.values()))
+            self._watchers.clear()
+            await self.close()
+
+    def nudge(self, account: str | None = None) -> None:
+        """Something may have changed in the folders of an account, or of all."""
+        for opened in self._open.values():
+            if account in {None, opened.folder.account}:
+                opened.inbox.nudge()
+
+    def running(self) -> list[Opened]:
+        """The folders that are watched now."""
+        return [opened for opened, _ in self._watchers.values()]
+
+    async def check(self) -> Readiness:
+        """Whether every folder can be read and written; while they are watched, as was found by that."""
+        for folder in await self._folders.all():
+            label = f"{self._connecting.title} folder {folder.name}"
+            remedy = f"`erni-audio folders check {folder.connector}` says more."
+            try:
+                opened = await self._opened(folder)
+            except AuthFailed as error:
+                return Readiness(usable=False, reason=f"{label}: {error}", remedy=remedy)
+            if not self._running:
+                found = await opened.place.check()
+                if not found.usable:
+                    return replace(found, reason=f"{label}: {found.reason}")
+            elif trouble := self._troubles.get(folder.id) or opened.inbox.trouble:
+                return Readiness(usable=False, reason=f"{label}: {trouble}", remedy=remedy)
+        return Readiness(usable=True)
+
+    async def close(self) -> None:
+        """End what keeps folders open; they are opened again when they are needed."""
+        places = [*self._past, *(opened.place for opened in self._open.values())]
+        self._past.clear()
+        self._open.clear()
+        for place in places:
+            await place.close()
+
+    async def _adjust(self, submit: Submit) -> None:
+        """Begin to watch what is new or was changed, and end what is not to be watched any more."""
+        wanted = {folder.id: folder for folder in await self._folders.all()}
+        found: dict[str, Opened] = {}
+        for folder in wanted.values():
+            try:
+                found[folder.id] = await self._opened(folder)
+            except AuthFailed as error:
+                self._trouble(folder, str(error))
+            else:
+                self._troubles.pop(folder.id, None)
+        for folder_id, (opened, task) in list(self._watchers.items()):
+            if task.done() or found.get(folder_id) is not opened:
+                del self._watchers[folder_id]
+                await end(task)
+                if not task.cancelled() and (fault := task.exception()):
+                    logger.error("watching %s ended", opened.folder.place, exc_info=fault)
+        for folder_id, opened in found.items():
+            if folder_id not in self._watchers:
+                task = asyncio.create_task(opened.inbox.watch(submit))
+                self._watchers[folder_id] = opened, task
+
+    def _trouble(self, folder: WatchedFolder, trouble: str) -> None:
+        if self._troubles.get(folder.id) != trouble:
+            logger.warning("%s can't be watched: %s", folder.place, trouble)
+        self._troubles[folder.id] = trouble
+
+    async def _opened(self, folder: WatchedFolder) -> Opened:
+        credentials = await self._keyring.find(folder.account)
+        if credentials is None:
+            raise AuthFailed(
+                f"There are no credentials for its account. Run `erni-audio connect {folder.connector}`."
+            )
+        known = self._open.get(folder.id)
+        if known is not None and (known.folder, known.fingerprint) == (folder, credentials.fingerprint):
+            return known
+        place = self._connecting.open(folder, credentials)
+        outputs = RemoteOutputs(place, self._store, f"{folder.place}:outputs")
+        inbox = RemoteInbox(
+            folder=place,
+            place=folder.place,
+            store=self._store,
+            selection=Selection(
+                since=folder.since,
+                backfill=folder.backfill,
+                recursive=folder.recursive,
+                output=folder.output,
+            ),
+            rhythm=self._rhythm,
+            submitted_as=lambda file, entry: self._recording(opened, file, entry),
+            outputs=outputs,
+            delete=folder.policy.delete_with_recording,
+        )
+        opened = Opened(
+            folder=folder, fingerprint=credentials.fingerprint, place=place, outputs=outputs, inbox=inbox
+        )
+        self._open[folder.id] = opened
+        if known is not None:
+            self._past.append(known.place)
+        return opened

@@ -1,0 +1,505 @@
+"""What people do in a watched folder of Google Drive, and what comes of it, through Google's library."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from connectors.gdrive import comments
+from connectors.gdrive.adapter import GDriveFolders, create
+from connectors.gdrive.connecting import GDriveConnecting
+from connectors.gdrive.enrolment import enrol
+from core.errors import AuthFailed, Rejected, Transient
+from core.model import Recording, Stage
+from core.places import Keyring, WatchedFolders
+from core.policies import ChannelPolicy
+from core.ports import Adapter, Linked, Routed, Welcoming
+from core.registry import ADAPTERS, load
+from core.tasks import end
+from tests.adapters.gdrive_desk import TALK, Desk, Way, desk, job_of, key_path, saying
+from tests.vendors.gdrive import SCOPE, backend_error, rate_limited
+from tests.vendors.gdrive_model import DOCUMENT
+
+PATIENCE = 20.0
+WRITABLE: tuple[Way, ...] = ("person", "shared drive")
+
+
+@pytest.fixture(params=["person"])
+async def at(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Desk]:
+    async with desk(tmp_path, request.param) as made:
+        yield made
+
+
+both = pytest.mark.parametrize("at", WRITABLE, indirect=True)
+
+
+class Intake:
+    """Takes what is submitted; a known key is a no-op."""
+
+    def __init__(self) -> None:
+        self.recordings: dict[str, Recording] = {}
+        self.calls = 0
+        self._news = asyncio.Condition()
+
+    async def __call__(self, recording: Recording) -> str:
+        async with self._news:
+            self.calls += 1
+            self.recordings.setdefault(recording.key, recording)
+            self._news.notify_all()
+        return "job"
+
+    async def count(self, wanted: int) -> list[Recording]:
+        async with asyncio.timeout(PATIENCE), self._news:
+            await self._news.wait_for(lambda: len(self.recordings) >= wanted)
+        return list(self.recordings.values())
+
+
+@asynccontextmanager
+async def running(adapter: Adapter, intake: Intake) -> AsyncIterator[None]:
+    task = asyncio.create_task(adapter.run(intake))
+    try:
+        yield
+    finally:
+        await end(task)
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(PATIENCE):
+        while not condition():
+            await asyncio.sleep(0.01)
+
+
+async def quiet(at: Desk, intake: Intake) -> None:
+    """The watcher has asked for changes twice since, and nothing came of it."""
+    before, calls = len(at.server.called("changes.list")), intake.calls
+    await at.server.until(lambda: len(at.server.called("changes.list")) >= before + 3)
+    assert intake.calls == calls
+
+
+async def answered(
+    at: Desk, adapter: GDriveFolders, recording: Recording, text: str = "good morning"
+) -> None:
+    await adapter.fetch(recording, at.tmp_path / "fetched")
+    await adapter.deliver(saying(text, recording), job_of(recording))
+
+
+def test_it_is_in_the_registry_and_is_what_the_core_wants(tmp_path: Path) -> None:
+    assert load(ADAPTERS["gdrive"]) is create
+
+
+@both
+async def test_from_a_drop_to_a_transcript_beside_it(at: Desk) -> None:
+    await at.watch()
+    adapter, intake = at.open(), Intake()
+    assert all(isinstance(adapter, kind) for kind in (Linked, Routed, Welcoming))
+    async with running(adapter, intake):
+        inner = at.server.folder(at.inbox, "2026")
+        file = at.server.upload(inner, "Board meeting.mp3", TALK, by=at.anna)
+        [recording] = await intake.count(1)
+        assert recording.name == "Board meeting.mp3"
+        assert recording.size == len(TALK)
+        assert recording.shared_by == at.anna.id
+        assert recording.shared_at.timestamp() == pytest.approx(file.created, abs=0.01)
+        assert recording.content_key.startswith("sha256:")
+        await answered(at, adapter, recording)
+        assert (at.tmp_path / "fetched").read_bytes() == TALK
+        [[text]] = at.texts(inner).values()
+        assert "good morning" in text
+        await quiet(at, intake)
+        assert (await adapter.check()).usable
+
+
+@both
+async def test_a_replaced_recording_gets_a_new_one_a_renamed_moved_or_commented_one_does_not(
+    at: Desk,
+) -> None:
+    await at.watch()
+    adapter, intake, server = at.open(), Intake(), at.server
+    file = server.upload(at.inbox, "a.mp3", TALK, by=at.anna)
+    async with running(adapter, intake):
+        [first] = await intake.count(1)
+        await answered(at, adapter, first, "first")
+        server.comment(file, "Nice", by=at.anna)
+        server.rename(file, "b.mp3", by=at.anna)
+        server.move(file, server.folder(at.inbox, "inner", by=at.anna), by=at.anna)
+        await quiet(at, intake)
+        server.replace(file, TALK * 2, by=at.anna)
+        second = (await intake.count(2))[1]
+        await adapter.fetch(second, at.tmp_path / "fetched")
+        with pytest.raises(Rejected, match="replaced"):
+            await adapter.fetch(first, at.tmp_path / "fetched")
+
+
+async def test_a_copy_is_a_share_of_its_own_with_the_same_content(at: Desk) -> None:
+    await at.watch()
+    adapter, intake = at.open(), Intake()
+    file = at.server.upload(at.inbox, "a.mp3", TALK)
+    async with running(adapter, intake):
+        await intake.count(1)
+        at.server.copy(file)
+        one, two = await intake.count(2)
+        assert one.content_key == two.content_key
+        for number, recording in enumerate((one, two)):
+            await adapter.deliver(saying("hello", recording), job_of(recording, number))
+    assert set(at.texts()) == {"a.transcript.txt", "Copy of a.transcript.txt"}
+
+
+async def test_what_a_person_writes_into_a_transcript_stays(at: Desk) -> None:
+    await at.watch()
+    adapter, intake, server = at.open(), Intake(), at.server
+    file = server.upload(at.inbox, "a.mp3", TALK)
+    async with running(adapter, intake):
+        [first] = await intake.count(1)
+        await answered(at, adapter, first, "first")
+        server.replace(server.named(at.inbox, "a.transcript.txt"), b"corrected by hand")
+        server.replace(file, TALK * 2)
+        second = (await intake.count(2))[1]
+        await adapter.deliver(saying("second", second), job_of(second, 2))
+    texts = at.texts()
+    assert texts["a.transcript.txt"] == ["corrected by hand"]
+    assert "second" in texts["a.transcript (2).txt"][0]
+
+
+async def test_a_copy_of_a_transcript_is_neither_a_recording_nor_ours(at: Desk) -> None:
+    await at.watch()
+    adapter, intake, server = at.open(), Intake(), at.server
+    file = server.upload(at.inbox, "a.mp3", TALK)
+    async with running(adapter, intake):
+        [first] = await intake.count(1)
+        await answered(at, adapter, first, "first")
+        server.advance(5)
+        server.copy(server.named(at.inbox, "a.transcript.txt"), name="a.transcript.txt")
+        server.trash(file)
+        await until(lambda: len(at.texts().get("a.transcript.txt", [])) == 1)
+        await quiet(at, intake)
+    assert len(at.texts()["a.transcript.txt"]) == 1
+
+
+async def test_a_page_token_that_ran_out_loses_nothing(at: Desk) -> None:
+    await at.watch()
+    adapter, intake = at.open(), Intake()
+    async with running(adapter, intake):
+        at.server.upload(at.inbox, "a.mp3", TALK)
+        await intake.count(1)
+        at.server.upload(at.inbox, "b.mp3", TALK * 2)
+        at.server.expire_page_token(at.anna)
+        await intake.count(2)
+        await quiet(at, intake)
+
+
+async def test_what_changed_while_it_was_off_is_found_from_where_it_was(at: Desk) -> None:
+    await at.watch()
+    intake = Intake()
+    async with running(at.open(), intake):
+        at.server.upload(at.inbox, "a.mp3", TALK)
+        await intake.count(1)
+        await quiet(at, intake)
+    lists = len(at.server.called("files.list"))
+    at.server.upload(at.inbox, "b.mp3", TALK * 2)
+    async with running(at.open(), intake):
+        await intake.count(2)
+        await quiet(at, intake)
+    assert len(at.server.called("files.list")) == lists
+
+
+async def test_two_services_that_watch_one_folder_submit_the_same_shares(at: Desk) -> None:
+    await at.watch()
+    intake = Intake()
+    async with running(at.open(), intake), running(at.open(), intake):
+        at.server.upload(at.inbox, "a.mp3", TALK)
+        [recording] = await intake.count(1)
+        transcripts = (at.open().deliver(saying("hello", recording), job_of(recording)) for _ in range(3))
+        await asyncio.gather(*transcripts)
+        await quiet(at, intake)
+    assert [len(found) for found in at.texts().values()] == [1]
+    assert len(intake.recordings) == 1
+
+
+async def test_access_that_is_taken_back_is_told_and_comes_back(at: Desk) -> None:
+    bo = at.server.person("bo@example.com")
+    theirs = at.server.folder(bo, "Theirs")
+    at.server.share(theirs, at.anna, "writer")
+    await at.watch(theirs)
+    adapter, intake = at.open(), Intake()
+    async with running(adapter, intake):
+        at.server.upload(theirs, "a.mp3", TALK)
+        [recording] = await intake.count(1)
+        at.server.unshare(theirs, at.anna)
+        async with asyncio.timeout(PATIENCE):
+            while (readiness := await adapter.check()).usable:
+                await asyncio.sleep(0.02)
+        assert "not shared with the service" in readiness.reason
+        with pytest.raises(Rejected, match="taken away"):
+            await adapter.fetch(recording, at.tmp_path / "fetched")
+        with pytest.raises(AuthFailed):
+            await adapter.deliver(saying("hello", recording), job_of(recording))
+        at.server.share(theirs, at.anna, "writer")
+        at.server.upload(theirs, "b.mp3", TALK * 2)
+        await intake.count(2)
+        async with asyncio.timeout(PATIENCE):
+            while not (await adapter.check()).usable:
+                await asyncio.sleep(0.02)
+
+
+async def test_a_folder_that_may_only_be_read_is_told(at: Desk) -> None:
+    theirs = at.server.folder(at.server.person("bo@example.com"), "Theirs")
+    at.server.share(theirs, at.anna, "reader")
+    await at.watch(theirs)
+    adapter, intake = at.open(), Intake()
+    assert "not write into it" in (await adapter.check()).reason
+    async with running(adapter, intake):
+        at.server.upload(theirs, "a.mp3", TALK)
+        [recording] = await intake.count(1)
+    with pytest.raises(AuthFailed, match="not write into it"):
+        await adapter.deliver(saying("hello", recording), job_of(recording))
+
+
+@pytest.mark.parametrize("at", ["service account"], indirect=True)
+async def test_a_service_account_in_my_drive_is_told_what_to_do(at: Desk) -> None:
+    await at.watch()
+    adapter, intake = at.open(), Intake()
+    assert "Service accounts own no storage" in (await adapter.check()).reason
+    async with running(adapter, intake):
+        at.server.upload(at.inbox, "a.mp3", TALK)
+        [recording] = await intake.count(1)
+    with pytest.raises(AuthFailed, match="Service accounts own no storage"):
+        await adapter.deliver(saying("hello", recording), job_of(recording))
+
+
+@pytest.mark.parametrize(
+    "trouble", [rate_limited(), rate_limited(status=429), backend_error(503), "cut"], ids=str
+)
+async def test_trouble_that_passes_loses_and_doubles_nothing(at: Desk, trouble: Any) -> None:
+    await at.watch()
+    adapter, intake = at.open(), Intake()
+    for method in (
+        "files.get",
+        "files.list",
+        "changes.list",
+        "changes.getStartPageToken",
+        "files.generateIds",
+    ):
+        at.server.fail(method, trouble, trouble)
+    at.server.fail("files.create", trouble, "lost", trouble)
+    async with running(adapter, intake):
+        at.server.upload(at.inbox, "a.mp3", TALK)
+        [recording] = await intake.count(1)
+        await answered(at, adapter, recording)
+        await quiet(at, intake)
+    assert [len(found) for found in at.texts().values()] == [1]
+
+
+async def test_a_delivery_that_broke_off_ends_in_one_set(at: Desk) -> None:
+    policy = ChannelPolicy(formats=("txt", "md", "json"))
+    await at.watch(policy=policy)
+    adapter, intake = at.open(), Intake()
+    async with running(adapter, intake):
+        at.server.upload(at.inbox, "a.mp3", TALK)
+        [recording] = await intake.count(1)
+    transcript = saying("hello", recording)
+    for lost in range(1, 4):
+        at.server.forgive()
+        for _ in range(lost - 1):
+            at.server.fail("files.create", "lost")
+        for _ in range(10):
+            at.server.fail("files.create", "cut")
+        with contextlib.suppress(Transient):
+            await at.open().deliver(transcript, job_of(recording))
+    at.server.forgive()
+    await at.open().deliver(transcript, job_of(recording))
+    names = [file.name for file in at.server.files_in(at.inbox)]
+    assert names == ["a.mp3", "a.transcript.json", "a.transcript.md", "a.transcript.txt"]
+
+
+async def test_a_google_doc_where_that_is_wanted(at: Desk) -> None:
+    await at.watch(options={"document": "yes"})
+    adapter, intake = at.open(), Intake()
+    file = at.server.upload(at.inbox, "a.mp3", TALK)
+    async with running(adapter, intake):
+        [first] = await intake.count(1)
+        for _ in range(2):
+            await adapter.deliver(saying("first words", first), job_of(first))
+        at.server.fail("files.update", "lost")
+        at.server.replace(file, TALK * 2)
+        second = (await intake.count(2))[1]
+        await adapter.deliver(saying("second words", second), job_of(second, 2))
+        await quiet(at, intake)
+    document = at.server.named(at.inbox, "a.transcript")
+    assert document.mime_type == DOCUMENT
+    assert "second words" in document.text
+    assert len(at.server.files_in(at.inbox)) == 3
+
+
+async def test_comments_where_they_are_wanted(at: Desk) -> None:
+    await at.watch(options={"comments": "yes"})
+    adapter, intake = at.open(), Intake()
+    file, bad = at.server.upload(at.inbox, "a.mp3", TALK), at.server.upload(at.inbox, "b.mp3", b"bad")
+    async with running(adapter, intake):
+        by_name = {recording.name: recording for recording in await intake.count(2)}
+        good, failed = job_of(by_name["a.mp3"]), job_of(by_name["b.mp3"], 2)
+        for stage in Stage:
+            await adapter.progress(good, stage, 0.5)
+        await at.open().progress(good, Stage.FETCHING, None)
+        for _ in range(2):
+            await adapter.deliver(saying("hello", good.recording), good)
+            await adapter.report_failure(failed, "There is no sound in it.")
+        await quiet(at, intake)
+    assert [comment.content.splitlines()[0] for comment in file.comments] == [comments.BEGUN, comments.DONE]
+    assert [comment.content.splitlines()[0] for comment in bad.comments] == [comments.FAILED]
+    at.server.fail("comments.list", *[backend_error()] * 20)
+    await adapter.deliver(saying("hello", good.recording), good)  # comments are not worth a failure
+
+
+# Links
+
+
+@both
+async def test_links_to_what_is_watched_or_open_to_anybody_are_fetched(at: Desk) -> None:
+    await at.watch()
+    adapter, server = at.open(), at.server
+    watched = server.upload(at.inbox, "a.mp3", TALK, by=at.anna)
+    private = server.upload(at.anna, "b.mp3", TALK, by=at.anna)
+    into = at.tmp_path / "fetched"
+    url = "https://drive.google.com/file/d/{}/view?usp=sharing"
+    assert adapter.covers(url.format(watched.id))
+    assert not adapter.covers("https://example.com/file/d/0123456789/view")
+    await adapter.fetch_link(url.format(watched.id), into)
+    assert into.read_bytes() == TALK
+    with pytest.raises(Rejected, match="neither in a watched folder nor open"):
+        await adapter.fetch_link(url.format(private.id), into)
+    server.share(private, None, "reader")
+    await adapter.fetch_link(url.format(private.id), into)
+    document = server.document(at.inbox, "Minutes", "text", by=at.anna)
+    with pytest.raises(Rejected, match="no file with sound"):
+        await adapter.fetch_link(f"https://docs.google.com/document/d/{document.id}/edit", into)
+    with pytest.raises(Rejected, match="neither"):
+        await adapter.fetch_link(url.format("nothing-of-this-id"), into)
+
+
+async def test_without_a_watched_folder_no_link_is_fetched(at: Desk) -> None:
+    file = at.server.upload(at.inbox, "a.mp3", TALK)
+    at.server.share(file, None, "reader")
+    with pytest.raises(Rejected):
+        await at.open().fetch_link(f"https://drive.google.com/file/d/{file.id}/view", at.tmp_path / "fetched")
+
+
+# Settings
+
+
+@pytest.mark.parametrize("at", ["shared drive"], indirect=True)
+async def test_folders_that_settings_name_are_watched(at: Desk) -> None:
+    other = at.server.folder(at.home, "Other")
+    at.settings |= {
+        "GDRIVE_CREDENTIALS": key_path(at),
+        "GDRIVE_FOLDERS": f"https://drive.google.com/drive/folders/{at.inbox.id}?usp=sharing, {other.id}",
+        "GDRIVE_FORMATS": "md",
+        "GDRIVE_SPEAKERS": "2-3",
+        "GDRIVE_DOCUMENT": "true",
+    }
+    folders = WatchedFolders(at.store, at.context.settings, "gdrive")
+    intake = Intake()
+    async with running(at.open(), intake):
+        async with asyncio.timeout(PATIENCE):
+            while len(await folders.all()) < 2:
+                await asyncio.sleep(0.01)
+    first, second = await folders.all()
+    assert {first.id, second.id} == {at.inbox.id, other.id}
+    assert first.policy.formats == ("md",)
+    assert (first.policy.min_speakers, first.policy.max_speakers) == (2, 3)
+    assert first.options == {"document": "yes", "comments": "no"}
+    at.server.upload(at.inbox, "a.mp3", TALK, by=at.anna)
+    async with running(at.open(), intake):
+        [recording] = await intake.count(1)
+    assert recording.policy.formats == ("md",)
+    at.settings |= {"GDRIVE_FOLDERS": at.inbox.id, "GDRIVE_FORMATS": "txt"}
+    async with running(at.open(), intake):
+        async with asyncio.timeout(PATIENCE):
+            while len(await folders.all()) > 1:
+                await asyncio.sleep(0.01)
+    [kept] = await folders.all()
+    assert kept.policy.formats == ("txt",)
+    assert kept.since == next(one for one in (first, second) if one.id == at.inbox.id).since
+    assert await Keyring(at.store, at.context.settings, "gdrive").find(kept.account) is not None
+
+
+async def test_what_somebody_added_keeps_its_policy(at: Desk) -> None:
+    watched = await at.watch()
+    robot = at.server.service_account()
+    at.server.share(at.inbox, robot, "writer")
+    at.account = robot
+    at.settings |= {"GDRIVE_CREDENTIALS": key_path(at), "GDRIVE_FOLDERS": at.inbox.id, "GDRIVE_FORMATS": "md"}
+    await enrol(at.context, GDriveConnecting(at.gdrive()))
+    assert len(await Keyring(at.store, at.context.settings, "gdrive").all()) == 2
+    assert list(await WatchedFolders(at.store, at.context.settings, "gdrive").all()) == [watched]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"GDRIVE_CREDENTIALS": "/nothing/here.json"}, "GDRIVE_CREDENTIALS: The file can't be read"),
+        ({"GDRIVE_FOLDERS": "0123456789abcdef"}, "GDRIVE_FOLDERS: There is no"),
+        ({"GDRIVE_SUBJECT": "anna@example.com"}, "Domain-wide delegation"),
+    ],
+)
+async def test_settings_that_do_not_work_are_told_and_tried_again(
+    tmp_path: Path, changes: dict[str, str], message: str
+) -> None:
+    async with desk(tmp_path, "shared drive") as at:
+        at.settings |= {"GDRIVE_CREDENTIALS": key_path(at), "GDRIVE_FOLDERS": at.inbox.id, **changes}
+        adapter = at.open()
+        async with running(adapter, Intake()), asyncio.timeout(PATIENCE):
+            while message not in (await adapter.check()).reason:
+                await asyncio.sleep(0.01)
+
+
+async def test_a_person_by_delegation(tmp_path: Path) -> None:
+    async with desk(tmp_path) as at:
+        at.account = at.server.service_account(delegated=[SCOPE + "drive"])
+        at.settings |= {
+            "GDRIVE_CREDENTIALS": key_path(at),
+            "GDRIVE_SUBJECT": "anna@example.com",
+            "GDRIVE_FOLDERS": at.inbox.id,
+            "GDRIVE_BACKFILL": "true",
+        }
+        at.server.upload(at.inbox, "a.mp3", TALK)
+        adapter, intake = at.open(), Intake()
+        async with running(adapter, intake):
+            [recording] = await intake.count(1)
+            await answered(at, adapter, recording)
+            assert (await adapter.check()).usable
+        assert set(at.texts()) == {"a.transcript.txt"}
+
+
+async def test_without_any_folder_it_says_how_to_begin(at: Desk) -> None:
+    readiness = await at.open().check()
+    assert not readiness.usable
+    assert "erni-audio connect gdrive" in readiness.remedy
+
+
+async def test_without_a_key_credentials_are_not_kept(at: Desk) -> None:
+    at.settings |= {"GDRIVE_CREDENTIALS": "/nothing/here.json", "GDRIVE_FOLDERS": at.inbox.id}
+    context = at.context
+    settings = context.settings.model_copy(update={"encryption_key": None})
+    adapter = GDriveFolders(replace(context, settings=settings), at.gdrive(), rhythm=at.rhythm)
+    async with running(adapter, Intake()), asyncio.timeout(PATIENCE):
+        while "ERNI_ENCRYPTION_KEY" not in (await adapter.check()).reason:
+            await asyncio.sleep(0.01)
+
+
+async def test_a_receipt_names_what_was_written(at: Desk) -> None:
+    await at.watch()
+    adapter, intake = at.open(), Intake()
+    at.server.upload(at.inbox, "a.mp3", TALK)
+    async with running(adapter, intake):
+        [recording] = await intake.count(1)
+        receipt = json.loads(await adapter.deliver(saying("hello", recording), job_of(recording)))
+    [file] = receipt["files"]
+    assert at.server.drive.files[file["id"]].name == "a.transcript.txt"

@@ -1,0 +1,242 @@
+"""The real service with the Teams door open, as a child process beside a Microsoft 365 on this machine."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import re
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bots.teams import ids
+from bots.teams.settings import MESSAGES_PATH
+from tests.adapters.teams_desk import Desk, desk
+from tests.e2e.test_cli_transcribe import QUICK, environment, record
+from tests.vendors.teams import File
+from tests.vendors.teams_model import CONSENT, FILE_INFO, Message
+
+Process = asyncio.subprocess.Process
+
+NAME = "talk about money"
+FILES = [f"{NAME}.transcript.md", f"{NAME}.transcript.srt"]
+PATIENCE = 120.0  # seconds; what is waited for comes within a few where nothing else is going on
+
+
+@dataclass(kw_only=True)
+class Child:
+    """Starts services in `home`, all on the same data and with the same log. `own` are their settings."""
+
+    home: Path
+    own: dict[str, str]
+    program: Sequence[str] = tuple(QUICK)
+
+    def settings(self, **more: str) -> dict[str, str]:
+        """The environment of a service."""
+        return environment(self.home, **self.own | more)
+
+    @property
+    def log(self) -> str:
+        """Everything that the services said."""
+        path = self.home / "log"
+        return path.read_text() if path.exists() else ""
+
+    @property
+    def address(self) -> str:
+        """Where the newest service's HTTP server is."""
+        return str(re.findall(r"Running at (http://127\.0\.0\.1:\d+)", self.log)[-1])
+
+    @asynccontextmanager
+    async def running(self, **more: str) -> AsyncIterator[Process]:
+        """A service, until it is stopped as a service manager does it."""
+        before = len(self.log)
+        with (self.home / "log").open("a") as log:
+            process = await asyncio.create_subprocess_exec(
+                *(*self.program, "serve"),
+                cwd=self.home,
+                env=self.settings(**more),
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+        try:
+            await self.until(lambda: re.search(r"Running at http\S+", self.log[before:]), process)
+            yield process
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                process.terminate()
+            await process.wait()
+
+    async def command(self, *arguments: str, **more: str) -> tuple[int, str]:
+        """What a command beside the service answers; Teams goes on meanwhile."""
+        process = await asyncio.create_subprocess_exec(
+            *(*self.program, *arguments),
+            cwd=self.home,
+            env=self.settings(**more),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        out, _ = await process.communicate()
+        assert process.returncode is not None
+        return process.returncode, out.decode()
+
+    async def kill(self, process: Process) -> None:
+        """As a power cut does it."""
+        process.kill()
+        await process.wait()
+
+    async def until(self, condition: Callable[[], object], process: Process | None = None) -> None:
+        """Until something is so. Raises AssertionError with the end of the log if it takes too long, or if
+        `process` ends before."""
+        try:
+            async with asyncio.timeout(PATIENCE):
+                while not condition():
+                    assert process is None or process.returncode is None, self.log[-3000:]
+                    await asyncio.sleep(0.02)  # asked again until it is so
+        except TimeoutError:
+            raise AssertionError(f"it never came to be; the log says: {self.log[-3000:]}") from None
+
+
+@dataclass(kw_only=True)
+class Services:
+    """`child` is the service and `at` the Microsoft 365 that calls it. Recordings are sent to the app in
+    Ann's chat with it, or (`in_channel`) posted in a channel, where Bo asks for the transcript."""
+
+    at: Desk
+    child: Child
+    in_channel: bool = False
+    accepted: set[str] = field(default_factory=set)
+
+    @asynccontextmanager
+    async def running(self, **more: str) -> AsyncIterator[Process]:
+        """A service that Teams can reach."""
+        async with self.child.running(**more) as process:
+            self.at.server.delivery.endpoint = self.child.address + MESSAGES_PATH
+            yield process
+
+    async def share(self, pitch: float = 220, *, copies: int = 1) -> Message:
+        """Somebody wants a recording transcribed, and everything they sent was acknowledged. There is a
+        recording of its own for each pitch, always with the same name."""
+        path = record(self.child.home / f"{pitch}.wav", 4, pitch)
+        file, at = File(name=f"{NAME}.wav", data=path.read_bytes()), self.at
+        if not self.in_channel:
+            message = await at.server.send_file(at.alone, at.anna, file, copies=copies)
+        else:
+            message = await at.server.post(at.channel, at.anna, "What we said", files=[file])
+            opened = await at.server.command(message, at.bo)
+            assert opened.dialog is not None
+            sent = await at.server.submit(opened.dialog, "Transcribe", copies=copies)
+            assert sent.message is not None
+        await at.server.delivered(seconds=PATIENCE)
+        assert all(delivery.acknowledged for delivery in at.server.deliveries)
+        return message
+
+    # what people see
+
+    async def transcribed(self, message: Message) -> Message:
+        """Wait for the answer that shows the transcript, and for its files."""
+        await self.child.until(lambda: any(map(shows_transcript, self.at.answers(message))))
+        if not self.in_channel:
+            await self.child.until(lambda: len(self.offers(message)) >= len(FILES))
+        return next(filter(shows_transcript, self.at.answers(message)))
+
+    def offers(self, message: Message, *kinds: str) -> list[Message]:
+        """Where the app asks whether a file is wanted (CONSENT), or shows it once it is there (FILE_INFO)."""
+        wanted = kinds or (CONSENT, FILE_INFO)
+        said = self.at.said(message)
+        return [one for one in said if any(each["contentType"] in wanted for each in one.attachments)]
+
+    async def quiet(self) -> None:
+        """Until Microsoft has told everything and was asked nothing for a while: would there be more?"""
+        await self.at.server.delivered(seconds=PATIENCE)
+        calls = -1
+        while calls < (calls := len(self.at.server.calls)):
+            await asyncio.sleep(2.0)  # longer than the pauses between two calls of one answer
+
+    async def accept(self, question: Message) -> None:
+        """Accept a file that is offered; nobody does that twice."""
+        self.accepted.add(question.id)
+        outcome = await self.at.server.accept_consent(question, self.at.anna)
+        assert outcome.delivery.acknowledged
+
+    async def take(self, message: Message) -> None:
+        """Accept every file that is offered."""
+        for question in self.offers(message, CONSENT):
+            if question.id not in self.accepted:
+                await self.accept(question)
+        await self.child.until(lambda: not self.offers(message, CONSENT))
+
+    def files(self) -> dict[str, bytes]:
+        """The files of transcripts that are there, by name; each name once."""
+        owner = self.at.team if self.in_channel else self.at.anna
+        found = [item for item in self.at.server.items(owner).values() if not item.name.endswith(".wav")]
+        assert len({item.name for item in found}) == len(found)
+        return {item.name: item.read(0, item.size) for item in found}
+
+    async def once(self, message: Message) -> bytes:
+        """That there is one answer, which shows the transcript, and each of its files once, and nothing else;
+        the subtitles."""
+        [answer] = self.at.answers(message)
+        assert shows_transcript(answer)
+        offers = [one.id for one in self.offers(message)]
+        assert len(offers) == (0 if self.in_channel else len(FILES))
+        assert [one.id for one in self.at.said(message)] == [answer.id, *offers]
+        if not self.in_channel:
+            await self.take(message)
+            await self.quiet()
+        assert sorted(self.files()) == FILES
+        return self.files()[FILES[1]]
+
+    def leaked(self, words: Iterable[str]) -> list[str]:
+        """What the log says and must not: some of `words` that were said, names, secrets."""
+        server = self.at.server
+        people = [name for user in server.m365.users.values() for name in (user.name, user.mail)]
+        secrets = [
+            server.app.secret,
+            *(issued.token for issued in server.login.issued),
+            *server.m365.downloads,
+            *server.m365.sessions,
+        ]
+        log = self.child.log.replace(str(self.child.home), "")
+        private = {*people, *secrets, *words, NAME, "about money", "What we said", "tempauth"}
+        return [text for text in private if text in log]
+
+    def acknowledged_ms(self) -> list[float]:
+        """How long Teams waited for each answer, milliseconds, the longest last."""
+        return sorted(round(1000 * seconds, 1) for seconds in self.at.server.acknowledged_in())
+
+
+def shows_transcript(message: Message) -> bool:
+    """Whether the names of speakers can be given under it, which is so for nothing else."""
+    return ids.RENAME_DIALOG in str(message.card)
+
+
+def said_in(subtitles: bytes) -> list[str]:
+    """Words that are in no log by chance."""
+    found = re.findall(r"\b[a-z]{6,}\b", subtitles.decode())
+    assert found
+    return found
+
+
+@asynccontextmanager
+async def services(
+    home: Path, *, in_channel: bool = False, program: Sequence[str] = tuple(QUICK), **more: str
+) -> AsyncIterator[Services]:
+    """See `Services`, with a Microsoft 365 of its own; `more` are settings."""
+    home.mkdir(parents=True, exist_ok=True)
+    async with desk(home) as at:
+        server = at.server
+        own = {
+            "ERNI_ADAPTERS": "teams",
+            "ERNI_HTTP_PORT": "0",
+            "TEAMS_APP_ID": server.app.id,
+            "TEAMS_APP_PASSWORD": server.app.secret,
+            "TEAMS_TENANT_ID": server.app.tenant,
+            "TEAMS_OPENID_METADATA": server.openid_metadata,
+            "TEAMS_LOGIN_BASE_URL": server.login_url,
+            "GRAPH_BASE_URL": server.graph_url,
+        }
+        child = Child(home=home, own=own | more, program=program)
+        yield Services(at=at, child=child, in_channel=in_channel)

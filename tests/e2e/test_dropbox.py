@@ -1,0 +1,204 @@
+"""The real service at a Dropbox on this machine: files in, transcripts out, whatever dies in between."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import re
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.adapters.dropbox_desk import INBOX
+from tests.e2e.test_cli_transcribe import QUICK, environment, record
+from tests.vendors.dropbox_server import DropboxServer, Grant, Person, serving
+
+Process = asyncio.subprocess.Process
+
+PATIENCE = 240.0
+"""Seconds. What is waited for comes within a few where nothing else is going on; but who died while it wrote
+holds up the next one for two minutes."""
+NAME = "talk about money"
+FILES = [f"{NAME}.transcript.md", f"{NAME}.transcript.srt"]
+
+
+@dataclass(kw_only=True)
+class Place:
+    """Services in `home`, all on the same data and with the same log."""
+
+    home: Path
+    server: DropboxServer
+    ann: Person
+    grant: Grant
+
+    @property
+    def log(self) -> str:
+        path = self.home / "log"
+        return path.read_text() if path.exists() else ""
+
+    def settings(self, **more: str) -> dict[str, str]:
+        assert self.grant.refresh_token is not None
+        return environment(
+            self.home,
+            ERNI_ADAPTERS="dropbox",
+            ERNI_HTTP_PORT="0",
+            ERNI_REDELIVERY_SECONDS="2",
+            ERNI_LOG_LEVEL="DEBUG",
+            DROPBOX_APP_KEY=self.server.app.key,
+            DROPBOX_REFRESH_TOKEN=self.grant.refresh_token,
+            DROPBOX_FOLDERS=INBOX,
+            DROPBOX_FORMATS="md,srt",
+            DROPBOX_BACKFILL="yes",
+            DROPBOX_API_BASE_URL=self.server.origin,
+            **more,
+        )
+
+    @asynccontextmanager
+    async def running(self, **more: str) -> AsyncIterator[Process]:
+        """A service, until it is stopped as a service manager does it."""
+        before = len(self.log)
+        with (self.home / "log").open("a") as log:
+            process = await asyncio.create_subprocess_exec(
+                *(*QUICK, "serve"),
+                cwd=self.home,
+                env=self.settings(**more),
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+        try:
+            await self.until(lambda: re.search(r"Running at http\S+", self.log[before:]), process)
+            yield process
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                process.terminate()
+            async with asyncio.timeout(PATIENCE):  # also while it waits for changes
+                await process.wait()
+
+    async def until(self, condition: Callable[[], object], process: Process | None = None) -> None:
+        try:
+            async with asyncio.timeout(PATIENCE):
+                while not condition():
+                    assert process is None or process.returncode is None, self.log[-3000:]
+                    await asyncio.sleep(0.02)  # asked again until it is so
+        except TimeoutError:
+            raise AssertionError(f"it never came to be; the log says: {self.log[-3000:]}") from None
+
+    def share(self, pitch: float = 220) -> None:
+        self.ann.upload(f"{INBOX}/{NAME}.wav", record(self.home / f"{pitch}.wav", 4, pitch).read_bytes())
+
+    def outputs(self) -> dict[str, str]:
+        return {
+            name: self.ann.file(f"{INBOX}/{name}").data.decode()
+            for name in self.ann.names(INBOX)
+            if not name.endswith(".wav")
+        }
+
+    async def answered(self, process: Process | None = None) -> dict[str, str]:
+        await self.until(lambda: sorted(self.outputs()) == FILES, process)
+        return self.outputs()
+
+    def leaked(self, texts: list[str]) -> list[str]:
+        """What the log says and must not."""
+        secrets = [self.server.app.secret, self.ann.account.name, self.ann.account.email, NAME]
+        secrets += [each.access_token for each in self.server.grants.all]
+        secrets += [each.refresh_token or "-" * 9 for each in self.server.grants.all]
+        return [text for text in (*secrets, *texts) if text in self.log]
+
+
+@asynccontextmanager
+async def dropbox(home: Path) -> AsyncIterator[Place]:
+    home.mkdir(parents=True, exist_ok=True)
+    async with serving() as server:
+        ann = server.add_person("Ann Lee")
+        ann.make_folder(INBOX)
+        yield Place(home=home, server=server, ann=ann, grant=server.connect(ann, pkce=True))
+        assert server.misfits() == []
+
+
+def long_words(text: str) -> list[str]:
+    """Words that are in no log by chance."""
+    found = re.findall(r"\b[a-z]{6,}\b", text)
+    assert found
+    return found
+
+
+async def test_a_recording_is_answered_beside_it_and_the_log_is_discreet(tmp_path: Path) -> None:
+    async with dropbox(tmp_path) as place:
+        async with place.running() as process:
+            await place.until(lambda: place.server.longpoll.waiting, process)
+            place.share()
+            found = await place.answered(process)
+            place.ann.move(f"{INBOX}/{NAME}.wav", f"{INBOX}/{NAME}, again.wav")
+            await place.until(lambda: not place.server.storage.log[-1].gone)
+        place.share(330)
+        async with place.running() as process:
+            await place.until(lambda: len(place.outputs()) == 4, process)
+        assert sorted(place.outputs())[2:] == FILES or sorted(place.outputs())[:2] == FILES
+        assert place.leaked(long_words(found[FILES[1]])) == []
+        assert "Traceback" not in place.log
+        assert "Unclosed" not in place.log
+
+
+class Held:
+    """Killed while Dropbox is asked for `route`, at the time number `count`; it does not do it, or (`done`)
+    has done it without anybody having heard of it."""
+
+    def __init__(self, route: str, *, count: int = 1, done: bool = False) -> None:
+        self.route = route
+        self.count = count
+        self.done = done
+
+    async def __call__(self, place: Place, process: Process) -> None:
+        holds = [place.server.hold(self.route) for _ in range(self.count + self.done)]
+        place.share()
+        for number, hold in enumerate(holds, 1):
+            await place.until(hold.arrived.is_set, process)
+            if hold is holds[-1]:
+                break
+            if number == self.count:
+                place.server.fail(self.route, "lost")  # and asked again, which is where it is killed
+            hold.release()
+        process.kill()
+        await process.wait()
+        holds[-1].release()
+
+
+MOMENTS = {
+    "told of it": Held("files/list_folder/continue", count=2),
+    "fetching": Held("files/download"),
+    "before the first file": Held("files/upload"),
+    "first file written, not remembered": Held("files/upload", done=True),
+    "between the files": Held("files/upload", count=2),
+    "files written, not remembered": Held("files/upload", count=2, done=True),
+}
+
+
+async def killed(home: Path, moment: str) -> dict[str, str]:
+    async with dropbox(home) as place:
+        async with place.running() as process:
+            await MOMENTS[moment](place, process)
+        async with place.running() as process:
+            await place.answered(process)
+            await place.until(lambda: place.server.longpoll.waiting, process)
+            calls = -1
+            while calls < (calls := len(place.server.called("files/upload"))):
+                await asyncio.sleep(2.0)  # longer than the pauses between two calls of one answer
+            return await place.answered(process)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+async def test_killed_at_any_moment_it_answers_once_and_loses_nothing(tmp_path: Path) -> None:
+    async with dropbox(tmp_path / "undisturbed") as place, place.running() as process:
+        place.share()
+        expected = (await place.answered(process))[FILES[1]]
+
+    async def one(moment: str) -> str:
+        return (await killed(tmp_path / moment, moment))[FILES[1]]
+
+    found = await asyncio.gather(*map(one, MOMENTS), return_exceptions=True)
+    assert dict(zip(MOMENTS, found, strict=True)) == dict.fromkeys(MOMENTS, expected)

@@ -24,8 +24,19 @@ from core.settings import Settings
 
 OUR_PACKAGES = ("core", "bots", "connectors", "benchmarks")
 
-_QUOTING = ("httpx", "httpx2", "openai")
-"""Libraries whose notes quote whole addresses, with tokens and vocabulary in them."""
+_QUOTING = (
+    "httpx",
+    "httpx2",
+    "httpcore",
+    "openai",
+    "googleapiclient",
+    "google_auth_httplib2",
+    "requests_oauthlib",
+    "slack_sdk",
+    "slack_bolt",
+    "dropbox",
+)
+"""Libraries whose notes quote whole addresses, bodies or headers, with tokens and texts in them."""
 
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 

@@ -24,7 +24,7 @@ from core.places import Keyring, WatchedFolders
 from core.ports import AdapterContext, Readiness, Submit
 from core.settings import load_settings
 
-_RHYTHM: Final = Rhythm(changes=60.0)
+_RHYTHM: Final = Rhythm(changes=45.0)
 """Changes are asked for that seldom because longpoll says when there are some."""
 
 _TAGGED_AT_MOST: Final = 1000

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+import warnings
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -160,6 +161,8 @@ class Desk:
 async def desk(folder: Path, *, watched: bool = True, **fields: Any) -> AsyncIterator[Desk]:
     """See `Desk`; `options` among the fields are settings of the door."""
     async with serving() as server:
+        # The library reckons with it, which Python 3.12 deprecates.
+        warnings.filterwarnings("ignore", "datetime.datetime.utcnow", DeprecationWarning)
         ann = server.add_person("Ann Lee")
         ann.make_folder(INBOX)
         at = Desk(server=server, ann=ann, grant=server.connect(ann, pkce=True), folder=folder, **fields)

@@ -19,8 +19,6 @@ from tests.adapters.dropbox_desk import INBOX, SELDOM, TALK, Desk, desk
 from tests.vendors.dropbox_server import Damage, File, rate_limited, refusal
 from tests.vendors.faults import HTML, Fault
 
-pytestmark = pytest.mark.filterwarnings("ignore:datetime.datetime.utcnow:DeprecationWarning")
-
 
 @pytest.fixture(autouse=True)
 def swift(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -223,6 +221,19 @@ async def test_transcripts_go_to_a_subfolder_where_that_is_wanted(at: Desk) -> N
         [job] = await at.submitted(1)
         await at.deliver(job, "hello")
     assert list(at.outputs("/Inbox/x/Transcripts")) == ["a.transcript.txt"]
+
+
+async def test_only_the_case_of_a_name_changes(at: Desk) -> None:
+    async with at.running():
+        at.ann.upload("/Inbox/talk.mp3", b"one")
+        [job] = await at.submitted(1)
+        await at.deliver(job, "first")
+        at.ann.rename("/Inbox/talk.mp3", "Talk.mp3")  # Dropbox tells nobody
+        at.ann.replace("/Inbox/Talk.mp3", b"two")
+        [_, job] = await at.submitted(2)
+        assert job.recording.name == "Talk.mp3"
+        await at.deliver(job, "second")
+    assert ["second" in text for text in at.outputs().values()] == [True]
 
 
 # What the operator has to mend

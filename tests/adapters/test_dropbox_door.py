@@ -30,8 +30,6 @@ from tests.vendors.dropbox_server import Damage, refusal
 from tests.vendors.dropbox_webhooks import Notice
 from tests.vendors.faults import HTML, Fault
 
-pytestmark = pytest.mark.filterwarnings("ignore:datetime.datetime.utcnow:DeprecationWarning")
-
 
 @pytest.fixture(autouse=True)
 def swift(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -303,6 +301,33 @@ async def test_wrong_settings_are_told_and_mended(tmp_path: Path, monkeypatch: p
         assert "/Inbox/Board lies in /Inbox" in (await nested.check()).reason
         at.server.revoke(at.ann)
         assert "does not accept" in (await adapter.check()).reason
+
+
+async def test_settings_wait_for_a_dropbox_that_is_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("connectors.dropbox.enrolment._AGAIN_SECONDS", 0.01)
+    async with desk(tmp_path, watched=False) as at:
+        adapter = at.open(**_environment(at, "/Inbox"))
+        at.server.fail_always("users/get_current_account", Fault(status=503))
+        async with at.running(adapter):
+            await at.server.until(lambda: adapter._enrolment.trouble)
+            assert "503" in (await adapter.check()).reason
+            at.server.forgive()
+            await at.server.until(lambda: not adapter._enrolment.trouble)
+        assert (await adapter.check()).usable
+
+
+async def test_two_services_with_the_same_settings_watch_one_folder(tmp_path: Path) -> None:
+    async with desk(tmp_path, watched=False) as at:
+        options = _environment(at, "/Inbox")
+        both = [at.open(**options) for _ in range(2)]
+        await asyncio.gather(*(adapter._enrolment.settle() for adapter in both))
+        [folder] = await WatchedFolders(at.store, at.settings, "dropbox").all()
+        places = {(await adapter.tended.opened(folder.id)).folder.place for adapter in both}  # type: ignore[union-attr]
+        assert places == {folder.place}
+        for adapter in both:
+            await adapter.tended.close()
 
 
 async def test_a_door_without_folders_is_told(tmp_path: Path) -> None:

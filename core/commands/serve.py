@@ -26,7 +26,6 @@ from core.telemetry import configure_logging
 
 logger = logging.getLogger(__name__)
 
-_SWITCH_SECONDS = 0.0005
 _GRACE_SECONDS = 45.0  # for giving jobs back, delivering what is ready and stopping Valkey
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
@@ -66,8 +65,6 @@ def _run(*, front_doors: bool) -> None:
 
 
 async def _serve(settings: Settings, display: Bars | Lines, *, front_doors: bool) -> None:
-    # A thread that computes (seals, renders, hashes) hands over to the event loop this soon, not after 5 ms.
-    sys.setswitchinterval(_SWITCH_SECONDS)
     stop = asyncio.Event()
     _answer_signals(stop, settings, display)
     shown: list[asyncio.Task[None]] = []

@@ -87,6 +87,9 @@ def grandchild_reads():
 def niceness():
     return os.nice(0)
 
+def policy():
+    return os.sched_getscheduler(0)
+
 def ask_to_stop():
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         os.kill(os.getpid(), number)
@@ -295,6 +298,11 @@ async def test_requests_to_stop_are_the_parent_s_to_answer(child: Child) -> None
 
 async def test_it_gives_way_to_the_service(child: Child) -> None:
     assert await child.call("child_work:niceness", {}) >= os.nice(0) + 5 or os.nice(0) > 14
+
+
+@pytest.mark.skipif(not hasattr(os, "SCHED_IDLE"), reason="this system has no such scheduling policy")
+async def test_it_leaves_a_processor_at_once(child: Child) -> None:
+    assert await child.call("child_work:policy", {}) == os.SCHED_IDLE
 
 
 async def test_modules_in_the_current_directory_are_not_imported(

@@ -1,4 +1,4 @@
-"""All benchmarks, one after another: `python -m benchmarks [--write]`, about an hour on two cores."""
+"""All benchmarks, one after another: `python -m benchmarks [--write]`, over an hour on two cores."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 
 PAGES = (
     *("overhead", "queueing", "repeated", "draft", "attribution", "methods", "fifty", "joins", "linking"),
-    "slack",
+    *("slack", "teams", "clouds"),
 )
 """Those that have a page of results and take `--write`."""
 

@@ -1,8 +1,8 @@
 """The real service, whose event loop is asked a hundred times a second how late it is.
 
-Run by `fifty` through `benchmarks.service`; `BENCHMARK_TRACE` names the file of times, `BENCHMARK_LAG` that
-of the lags, which is written when the service stops. A thread notes what the loop was at whenever it stood
-still.
+Run by `fifty`, and as `quick_service`, through `benchmarks.service`; `BENCHMARK_TRACE` names the file of
+times, `BENCHMARK_LAG` that of the lags, which is written when the service stops. A thread notes what the loop
+was at whenever it stood still.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from benchmarks.tracing import Tracer
 
 _EVERY = 0.01  # seconds
 _STUCK = 0.02
+_OURS = ("/core/", "/connectors/", "/bots/")
 
 
 class Lag:
@@ -60,7 +61,7 @@ class Lag:
                 frame = sys._current_frames().get(loop_thread)  # noqa: SLF001  (there is no other way to look)
                 if frame is not None:
                     calls = traceback.extract_stack(frame)[-12:]
-                    own = [c for c in calls if "/core/" in c.filename or "/connectors/" in c.filename]
+                    own = [c for c in calls if any(part in c.filename for part in _OURS)]
                     named = [*own[-1:], calls[-1]]
                     self.stuck[" > ".join(f"{Path(c.filename).name}:{c.lineno} {c.name}" for c in named)] += 1
 

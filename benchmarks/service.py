@@ -19,6 +19,7 @@ from benchmarks.tracing import Span, read
 
 SETTLE_SECONDS = 0.2
 _START_SECONDS = 60.0
+_OWN = ("ERNI_", "FOLDER_", "METHODS", "REDIS_URL", "SLACK_", "TEAMS_", "GRAPH_", "GDRIVE_", "DROPBOX_")
 
 
 _PR_SET_PDEATHSIG = 1
@@ -115,11 +116,7 @@ class Service:
             "PYTHONPATH": str(Path(__file__).resolve().parents[1]),
         }
         # Whatever the person who measures has set up for a service of their own stays out of it.
-        inherited = {
-            name: value
-            for name, value in os.environ.items()
-            if not name.startswith(("ERNI_", "FOLDER_", "METHODS", "REDIS_URL"))
-        }
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith(_OWN)}
         with self._log.open("w") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", module],

@@ -15,12 +15,11 @@ from typing import Generic, TypeVar
 from pydantic import TypeAdapter
 
 from core.errors import Transient
-from core.holding import holding
+from core.leases import holding
 from core.ports import Store
 
 S = TypeVar("S")
 
-_LEASE_SECONDS = 20.0  # after which the answers of a process that died are free
 _BODY_SECONDS = 120.0
 _PATIENCE_SECONDS = 60.0
 _POLL_SECONDS = 0.05
@@ -85,18 +84,16 @@ class States(Generic[S]):
     @asynccontextmanager
     async def hold_if_free(self, space: str, key: str, fresh: S) -> AsyncIterator[Hold[S] | None]:
         """The same without waiting: None if somebody else has it."""
-        lease = await self._store.acquire(self._leases, key, _LEASE_SECONDS)
-        if lease is None:
-            yield None
-            return
-        limit = asyncio.timeout(_BODY_SECONDS)
-        try:
-            async with holding(self._store, self._leases, key, lease, _LEASE_SECONDS), limit:
-                state = await self.get(space, key)
-                yield Hold(self, space, key, fresh if state is None else state)
-        except TimeoutError:
-            if limit.expired():
-                raise Transient(f"{self._whose} took too long to take an answer.") from None
-            raise
-        finally:
-            await asyncio.shield(self._store.release(self._leases, key, lease))
+        async with holding(self._store, self._leases, key) as is_mine:
+            if not is_mine:
+                yield None
+                return
+            limit = asyncio.timeout(_BODY_SECONDS)
+            try:
+                async with limit:
+                    state = await self.get(space, key)
+                    yield Hold(self, space, key, fresh if state is None else state)
+            except TimeoutError:
+                if limit.expired():
+                    raise Transient(f"{self._whose} took too long to take an answer.") from None
+                raise

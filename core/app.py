@@ -25,7 +25,7 @@ from core.jobs import LONG, SHORT, Queue
 from core.kept import RedisKept
 from core.links import OpenLinks
 from core.methods import Choice, create_engines, prepare
-from core.ports import Adapter, AdapterContext, Engine, Jobs, Readiness, Routed
+from core.ports import Adapter, AdapterContext, Engine, Jobs, Prepared, Readiness, Routed
 from core.progress import relay_progress
 from core.registry import ADAPTERS, load, require
 from core.settings import Settings
@@ -132,7 +132,7 @@ async def _run(
         "drain_seconds": settings.drain_seconds,
         "worker": f"{state.node}-{os.getpid()}",
     }
-    async with Queue(state.url, state.ledger, **options) as queue:
+    async with Queue(state.url, state.ledger, **options) as queue, contextlib.AsyncExitStack() as prepared:
         choice = Choice(methods=(), notes=())
         intake = Intake(state.ledger, queue, state.store, settings, metrics, kept=kept)
         adapters = create_adapters(settings, state, intake, lambda: choice.methods) if front_doors else {}
@@ -175,6 +175,9 @@ async def _run(
         )
         try:
             if front_doors:
+                for adapter in adapters.values():
+                    if isinstance(adapter, Prepared):
+                        await prepared.enter_async_context(adapter.prepared())
                 await http.start()
             port = http.port if front_doors else None
             announce(Announcement(node=state.node, port=port, choice=choice, adapters=adapters), state)

@@ -33,6 +33,14 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "evaluate": ("core.evaluation.command:evaluate", "Score transcripts against a reference."),
     "jobs": ("core.commands.jobs:jobs", "List what is in progress, or stop it."),
     "costs": ("core.commands.costs:costs", "Show what recognition cost, by month, engine and workspace."),
+    "connect": (
+        "core.commands.connect:connect",
+        "Let the service into a Google Drive or a Dropbox.",
+    ),
+    "folders": (
+        "core.commands.folders:app",
+        "Add, list, check and remove watched folders in Google Drive and Dropbox.",
+    ),
     "voices": ("core.commands.voices:app", "Add, list and remove the voices of people to be recognised."),
     "audit": (
         "core.commands.audit:audit",

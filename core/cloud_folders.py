@@ -12,16 +12,17 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from core.connecting import Connecting
+from core.departures import report_failure, whereabouts
+from core.enrolment import Enrolling, Enrolment
 from core.errors import Rejected
 from core.filenames import display_name, note_name, output_base, output_names
 from core.following import Rhythm
 from core.model import Job, Recording, Stage, Transcript
 from core.output_plans import Contents, Record, Target
+from core.places import WatchedFolders
 from core.ports import AdapterContext, Readiness, Submit, Welcome
 from core.registry import FORMATS, load
 from core.remote import Changed, Output, RemoteFile
-from core.remote_inbox import report_failure, whereabouts
 from core.sightings import UNREAD, Entry
 from core.tending import Opened, Tended
 
@@ -34,6 +35,13 @@ _TAKEN_AWAY = (
     "This file was taken away before it could be transcribed. Put it back, or upload it anew, to have it "
     "transcribed."
 )
+_NOT_HANDED_OUT = (
+    "The owner of this file does not let others download it. Ask for that to be allowed: it is transcribed "
+    "then."
+)
+_AGAIN = "To try the same file again, delete it here and upload it anew. "
+_SAID_ALREADY = frozenset({_REPLACED, _TAKEN_AWAY, _NOT_HANDED_OUT})
+"""Of these another way to try again would only confuse."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,10 +81,12 @@ class CloudFolders:
     while it runs."""
 
     def __init__(
-        self, context: AdapterContext, connecting: Connecting, *, rhythm: Rhythm | None = None
+        self, context: AdapterContext, connecting: Enrolling, *, rhythm: Rhythm | None = None
     ) -> None:
         self.connecting = connecting
         self.context = context
+        self.enrolment = Enrolment(context, connecting)
+        self.folders = WatchedFolders(context.store, context.settings, connecting.name)
         self.tended = Tended(
             context.store,
             context.settings,
@@ -91,7 +101,9 @@ class CloudFolders:
 
     async def run(self, submit: Submit) -> None:
         """Watch all folders until cancelled."""
-        await self.tended.run(submit)
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self.enrolment.settle(), name="folders in the settings")
+            tasks.create_task(self.tended.run(submit), name="watched folders")
 
     def nudge(self, account: str | None = None) -> None:
         """Something may have changed in the folders of an account, or of all."""
@@ -109,10 +121,7 @@ class CloudFolders:
         if file is None:
             raise Rejected(_TAKEN_AWAY)
         if address.content == UNREAD or not file.downloadable:
-            raise Rejected(
-                "The owner of this file does not let others download it. Ask for that to be allowed: it is "
-                "transcribed then."
-            )
+            raise Rejected(_NOT_HANDED_OUT)
         if file.content != address.content:
             raise Rejected(_REPLACED)
         try:
@@ -166,7 +175,18 @@ class CloudFolders:
         return _receipt(record, job)
 
     async def check(self) -> Readiness:
-        """Whether every folder can be read and written. While the service runs, as its watchers found it."""
+        """Whether there are folders, and every one can be read and written. While the service runs, as was
+        found by that."""
+        name, named = self.connecting.name, self.connecting.named(self.context.settings)
+        if trouble := await self.enrolment.check():
+            remedy = f"Look at {', '.join(named.settings)}: docs/{name}.md explains them."
+            return Readiness(usable=False, reason=trouble, remedy=remedy)
+        if not named.folders and not await self.folders.all():
+            return Readiness(
+                usable=False,
+                reason=f"No folder in {self.connecting.title} is watched.",
+                remedy=f"Run `erni-audio connect {name}`, then `erni-audio folders add {name} FOLDER`.",
+            )
         return await self.tended.check()
 
     def welcome(self) -> Welcome:
@@ -240,8 +260,8 @@ def _receipt(record: Record | None, job: Job) -> str:
 
 
 def _note(job: Job, message: str) -> bytes:
+    again = "" if message in _SAID_ALREADY else _AGAIN
     return (
-        f"{job.recording.name} was not transcribed.\n\n{message}\n\n"
-        "To try the same file again, delete it here and upload it anew. "
+        f"{job.recording.name} was not transcribed.\n\n{message}\n\n{again}"
         f"This note goes away when there is a transcript.\n\nReference: {job.id}\n"
     ).encode()

@@ -7,12 +7,15 @@ from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from pathlib import Path
 
 from core.connecting import Dialogue, FoundFolder, Option
+from core.enrolment import Named
 from core.errors import AuthFailed, Rejected
 from core.fake_cloud import ROOT, FakeCloud, Item, digest
 from core.known import folded
 from core.places import Credentials, WatchedFolder
+from core.policies import ChannelPolicy
 from core.ports import Readiness
 from core.remote import Changed, CursorLost, FolderGone, Gone, Held, Occupied, Output, Page, RemoteFile
+from core.settings import Settings
 
 CONSENT = "good"
 """The code that the cloud gives to who consents."""
@@ -209,6 +212,17 @@ class FakeConnecting:
                     above = self.cloud.items[above].parent
                 return FoundFolder(id=item.id, name=f"/{path}", around=tuple(around))
         raise Rejected(f"There is no folder {text} in the cloud. Check how it is written.")
+
+    def named(self, settings: Settings) -> Named:  # noqa: ARG002  (there are none)
+        return Named(
+            folders=(), policy=ChannelPolicy(), output="beside", backfill=False, options={}, settings=()
+        )
+
+    async def from_settings(self) -> Credentials | None:
+        return None
+
+    async def resolved(self, credentials: Credentials) -> Credentials:
+        return credentials
 
     def open(self, folder: WatchedFolder, credentials: Credentials) -> FakePlace:
         if credentials.secret != CONSENT:

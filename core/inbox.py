@@ -7,14 +7,14 @@ import json
 import os
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from urllib.parse import quote_from_bytes
 
 from core.filenames import output_base, output_names
 from core.model import Recording
 from core.ports import Store, Submit
-from core.sightings import UNREAD, Entry, Sighting
+from core.sightings import UNREAD, Decision, Entry, Sighting
 from core.watching import Watched
 
 Clock = Callable[[], float]
@@ -78,8 +78,9 @@ class Inbox(ABC):
         """How the file is submitted."""
 
     @abstractmethod
-    async def moved(self, old: str, new: str) -> None:
-        """The file that was at the path `old` is the one at `new` now."""
+    async def follow_on(self, watched: Watched, path: str, decision: Decision) -> None:
+        """The file at `path` is known to have been, or to come in the place of, one at another path. Called
+        before that is remembered, so perhaps more than once."""
 
     @abstractmethod
     async def retire(self, line: str) -> None:
@@ -96,7 +97,8 @@ class Inbox(ABC):
         async with self._loading:
             if self._watched is None:
                 remembered = (await self._store.memories(self._space)).values()
-                self._watched = await self.recollect(dict(map(_remembered, remembered)))
+                entries = await asyncio.to_thread(lambda: dict(map(_remembered, remembered)))
+                self._watched = await self.recollect(entries)
             return self._watched
 
     async def take_due(self, watched: Watched, submit: Submit) -> None:
@@ -118,21 +120,24 @@ class Inbox(ABC):
             await self.retire(watched.retired[-1])
             watched.retired.pop()
         while watched.unsaved:
-            batch = list(watched.unsaved.items())[:_SAVED_AT_ONCE]
-            batch.sort(key=lambda item: item[1] is None)
-            for wanted in (True, False):
-                await asyncio.gather(
-                    *(self._save(path, entry) for path, entry in batch if (entry is not None) is wanted)
-                )
-            for path, entry in batch:
-                if watched.unsaved.get(path) is entry:
-                    del watched.unsaved[path]
+            waiting = list(watched.unsaved.items())
+            for start in range(0, len(waiting), _SAVED_AT_ONCE):
+                await self._save(watched, waiting[start : start + _SAVED_AT_ONCE])
 
-    async def _save(self, path: str, entry: Entry | None) -> None:
-        if entry is None:
-            await self._store.forget(self._space, _key(path))
-        else:
-            await self._store.remember(self._space, _key(path), json.dumps([path, entry.to_json()]))
+    async def _save(self, watched: Watched, batch: Sequence[tuple[str, Entry | None]]) -> None:
+        here = {path for path, entry in batch if entry is not None and entry.gone is None}
+        for first in (True, False):
+            chosen = [(path, entry) for path, entry in batch if (path in here) is first]
+            kept = {
+                _key(path): json.dumps([path, entry.to_json()]) for path, entry in chosen if entry is not None
+            }
+            await self._store.remember_all(self._space, kept)
+            for path, entry in chosen:
+                if entry is None:
+                    await self._store.forget(self._space, _key(path))
+        for path, entry in batch:
+            if path in watched.unsaved and watched.unsaved[path] is entry:
+                del watched.unsaved[path]
 
     async def _take(self, watched: Watched, sighting: Sighting, submit: Submit) -> None:
         path, now = sighting.path, self._clock()
@@ -145,8 +150,8 @@ class Inbox(ABC):
             return
         await self.look_again(watched, watched.rivals(sighting, found.content))
         decision = watched.decide(sighting, found.content, answered=found.answered)
-        if decision.moved_from is not None:
-            await self.moved(decision.moved_from, path)
+        if decision.moved_from or decision.replaces:
+            await self.follow_on(watched, path, decision)
         if decision.submit:
             watched.intend(path, decision)
             await self.save()

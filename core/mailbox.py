@@ -16,7 +16,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import astuple, dataclass
 
 from core.errors import AuthFailed, ErniError, Rejected, Transient
-from core.holding import Lost, holding
+from core.leases import Lost, holding
 from core.ports import Store
 from core.tasks import end
 
@@ -27,7 +27,6 @@ Handle = Callable[[str], Awaitable[None]]
 to mend meanwhile; other errors of ours end the letter."""
 
 _SWEEP_SECONDS = 5.0  # between looks for letters that another process left
-_LEASE_SECONDS = 20.0  # after which the letters of a process that died are free
 _LONGEST_SECONDS = 90.0  # that a letter may take
 _LONGEST_PAUSE = 60.0
 _OLDEST_SECONDS = 6 * 3600.0  # a letter that could not be acted on for so long is given up
@@ -102,27 +101,24 @@ class Mailbox:
         task.add_done_callback(over)
 
     async def _attend(self, key: str, letter: _Letter, handle: Handle) -> None:
-        lease = None
         try:
-            lease = await self._store.acquire(self._space, key, _LEASE_SECONDS)
-            if lease is None:
-                # Another process acts on it. If it does not come to an end, the next sweep finds the letter.
-                self._letters.pop(key, None)
-                return
-            if await self._store.recall(self._space, key) is None:
-                self._letters.pop(key, None)  # another process was done with it before we had the lease
-                return
-            async with holding(self._store, self._space, key, lease, _LEASE_SECONDS):
-                async with asyncio.timeout(_LONGEST_SECONDS):
-                    await handle(letter.text)
-                await self._done(key)
+            async with holding(self._store, self._space, key) as is_mine:
+                if not is_mine or await self._store.recall(self._space, key) is None:
+                    # Another process acts on it, or was done with it before we had the lease. If the other
+                    # one does not come to an end, the next sweep finds the letter.
+                    self._letters.pop(key, None)
+                    return
+                try:
+                    async with asyncio.timeout(_LONGEST_SECONDS):
+                        await handle(letter.text)
+                except Exception as error:  # noqa: BLE001  (a letter must not end the mailbox)
+                    await self._failed(key, letter, error)
+                else:
+                    await self._done(key)
         except Lost:
             self._letters.pop(key, None)  # the next sweep finds it, unless another process is done with it
-        except Exception as error:  # noqa: BLE001  (a letter must not end the mailbox)
+        except Exception as error:  # noqa: BLE001  (the store's)
             await self._failed(key, letter, error)
-        finally:
-            if lease is not None:
-                await asyncio.shield(self._let_go(key, lease))
 
     async def _keep(self, key: str, letter: _Letter) -> None:
         await self._store.remember(self._space, key, json.dumps(astuple(letter)))
@@ -130,12 +126,6 @@ class Mailbox:
     async def _done(self, key: str) -> None:
         await self._store.forget(self._space, key)
         self._letters.pop(key, None)
-
-    async def _let_go(self, key: str, lease: str) -> None:
-        try:
-            await self._store.release(self._space, key, lease)
-        except Exception as error:  # noqa: BLE001  (the lease ends by itself)
-            logger.debug("a lease on a letter is left to run out: %s", type(error).__name__)
 
     async def _failed(self, key: str, letter: _Letter, error: Exception) -> None:
         letter.tries += 1

@@ -91,11 +91,16 @@ class WatchedFolders:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Credentials:
     """What the service may act with in an account. `account` is an opaque id of it, `label` what people know
-    it by, `secret` JSON that only the connector reads."""
+    it by, `secret` JSON that only the connector reads.
+
+    `reference` is for a secret that settings hold, and is none itself: it tells the connector which one. Such
+    a secret is never stored; it is "" until the connector looks it up.
+    """
 
     account: str
     label: str
-    secret: str = field(repr=False)
+    secret: str = field(default="", repr=False)
+    reference: str = ""
 
     @property
     def fingerprint(self) -> str:
@@ -104,7 +109,7 @@ class Credentials:
 
 
 class Keyring:
-    """The credentials of one connector, encrypted in the store."""
+    """The credentials of one connector in the store: secrets encrypted, or references to settings."""
 
     def __init__(self, store: Store, settings: Settings, connector: str) -> None:
         self._store = store
@@ -131,8 +136,12 @@ class Keyring:
         return None if text is None else Credentials(**json.loads(text))
 
     async def save(self, credentials: Credentials) -> None:
-        """Keep them; later ones for an account take the place of earlier ones. Raises Misconfigured."""
-        self.require_key()
+        """Keep them; later ones for an account take the place of earlier ones. Raises Misconfigured for a
+        secret that can't be encrypted."""
+        if credentials.reference:
+            credentials = replace(credentials, secret="")
+        else:
+            self.require_key()
         await self._store.remember(self._space, credentials.account, json.dumps(asdict(credentials)))
         account = hashlib.sha256(credentials.account.encode()).hexdigest()[:16]
         await self._store.audit("connected", {"platform": self._connector, "account": account})

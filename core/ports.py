@@ -113,6 +113,16 @@ class Routed(Protocol):
 
 
 @runtime_checkable
+class Prepared(Protocol):
+    """An adapter that has something to get ready before its routes are called."""
+
+    def prepared(self) -> AbstractAsyncContextManager[None]:
+        """Entered before the service listens and says that it runs, left when it does no more. What can't be
+        got ready now is no error: `check` says so, and it is tried again."""
+        ...
+
+
+@runtime_checkable
 class Linked(Protocol):
     """An adapter that can fetch what a link of its platform points to. Whoever can post a link gets a
     transcript of it, so it covers only what the operator opened: files in watched folders, and what anybody
@@ -340,6 +350,10 @@ class Store(Protocol):
 
     async def remember(self, space: str, key: str, value: str) -> None:
         """Keep `value` durably; a later value replaces it."""
+        ...
+
+    async def remember_all(self, space: str, values: Mapping[str, str]) -> None:
+        """Keep several values by key, at once."""
         ...
 
     async def forget(self, space: str, key: str) -> None:

@@ -21,6 +21,12 @@ ADAPTERS: dict[str, str] = {
 }
 """Name in `ERNI_ADAPTERS` -> `create(AdapterContext) -> Adapter`."""
 
+CONNECTS: dict[str, str] = {
+    "gdrive": "connectors.gdrive.connecting:create",
+    "dropbox": "connectors.dropbox.connecting:create",
+}
+"""Name for `erni-audio connect` and `folders` -> `create(Settings) -> core.enrolment.Enrolling`."""
+
 COMMANDS: dict[str, tuple[str, str]] = {
     "teams": ("bots.teams.command:app", "Write the app package by which people get the app in Teams."),
 }

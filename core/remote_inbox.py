@@ -10,10 +10,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import replace
-from typing import Any, Protocol
+from collections.abc import Callable, Collection
+from itertools import chain
+from typing import Any
 
+from core.departures import Departures, Withdrawing
 from core.errors import ErniError, Transient
 from core.following import Checkpoints, Rhythm, Selection, Timetable, cursor_of
 from core.inbox import Clock, Examined, Inbox, Later
@@ -23,7 +24,7 @@ from core.neighbours import Neighbours, Tree
 from core.polling import poll
 from core.ports import Store, Submit
 from core.remote import CursorLost, Gone, Notified, RemoteFile, RemoteFolder
-from core.sightings import UNREAD, Entry, Sighting
+from core.sightings import UNREAD, Decision, Entry, Sighting
 from core.watching import Watched
 
 logger = logging.getLogger(__name__)
@@ -31,21 +32,6 @@ logger = logging.getLogger(__name__)
 _ARRIVING_SECONDS = 10.0
 _NOTICES_SECONDS = 60.0  # until we ask for notices again after trouble
 _CLOCKS_SECONDS = 120.0  # by which our clock and the platform's may differ
-_DEPARTED_AT_ONCE = 100
-_MOVES = 20
-_GONE = "gone"
-
-
-class Withdrawing(Protocol):
-    """What takes back outputs, by the line and version of their recording: `core.remote_outputs`."""
-
-    async def withdraw(self, line: str, version: int) -> None: ...
-
-    async def withdrawn(self) -> Mapping[str, int]:
-        """Version by line."""
-        ...
-
-    async def forget(self, line: str) -> None: ...
 
 
 class RemoteInbox(Inbox):
@@ -73,8 +59,14 @@ class RemoteInbox(Inbox):
         self._selection = selection
         self._rhythm = rhythm
         self._submitted_as = submitted_as
-        self._outputs = outputs
-        self._delete = delete
+        self._departures = Departures(
+            place=place,
+            folder=folder,
+            store=store,
+            outputs=outputs,
+            delete=delete,
+            today=self.today,
+        )
         self._today = today
         self._followed = asyncio.Event()
         self._reset()
@@ -92,14 +84,10 @@ class RemoteInbox(Inbox):
         self._begun = False  # it was listed to the end once
 
     async def recollect(self, entries: dict[str, Entry]) -> Watched:
-        withdrawn = await self._outputs.withdrawn()
-        lost = {  # a process died while it took back what they led to
-            path: replace(entry, gone=self._today(), failed=True)
-            for path, entry in (entries.items() if withdrawn else ())
-            if entry.gone is None and withdrawn.get(entry.line, -1) >= entry.version
-        }
+        lost = await self._departures.broken_off(entries)
         entries |= lost
-        watched = Watched(
+        watched = await asyncio.to_thread(
+            Watched,
             place=self.place,
             entries=entries,
             settle=self._rhythm.settle,
@@ -116,11 +104,15 @@ class RemoteInbox(Inbox):
             watched.trust(self._clock())
         return watched
 
-    async def moved(self, old: str, new: str) -> None:
-        await self._store.remember(f"{self.place}:moved", old, new)
+    async def follow_on(self, watched: Watched, path: str, decision: Decision) -> None:
+        await self._departures.follow_on(watched, path, decision)
 
     async def retire(self, line: str) -> None:
-        await self._outputs.forget(line)
+        await self._departures.retire(line)
+
+    def today(self) -> float:
+        """The Unix time."""
+        return self._today()
 
     def nudge(self) -> None:
         """Something may have changed: ask now."""
@@ -144,13 +136,12 @@ class RemoteInbox(Inbox):
         do unless something changes."""
         watched = await self.watched()
         await self._hear_of_failures(watched)
-        await self._part(watched)
         if not self._cursor or self._times.must_list(self._clock(), self._today()):
             await self._list(watched)
         if self._times.must_ask(self._clock()):
             await self._follow(watched)
         watched.expire(self._clock(), self._today())
-        await self._part(watched)
+        await self._departures.part(watched)
         await self.take_due(watched, submit)
         await self._remember_cursor(watched)
         due, wanted = watched.next_due(), self._times.next()
@@ -177,9 +168,10 @@ class RemoteInbox(Inbox):
         except BaseException:
             self._neighbours = before
             raise
-        watched.finish(self._clock(), today)
+        # In threads: with 100,000 files each takes seconds, in which nobody else touches what is watched.
+        await asyncio.to_thread(watched.finish, self._clock(), today)
         if skipping:
-            watched.skip_all(news)
+            await asyncio.to_thread(watched.skip_all, news)
             await self.save()
         self._cursor, self._begun = cursor, True
         self._times.list_done(started, self._clock(), today)
@@ -212,19 +204,17 @@ class RemoteInbox(Inbox):
                 if isinstance(item, RemoteFile):
                     self._see(watched, item)
                     continue
-                for file_id in self._named(watched, item):
+                for file_id in await self._named(watched, item):
                     self._lose(watched, file_id)
             if page.unclear:
                 self._times.listed = None
             self._cursor, more = page.cursor, page.more
 
-    def _named(self, watched: Watched, gone: Gone) -> Collection[str]:
+    async def _named(self, watched: Watched, gone: Gone) -> Collection[str]:
         if gone.id:
             return (gone.id,)
         if self._tree is None:
-            self._tree = Tree(watched.labels())
-            for file_id, path in self._neighbours.labels():
-                self._tree.put(file_id, path)
+            self._tree = await asyncio.to_thread(Tree, chain(watched.labels(), self._neighbours.labels()))
         return self._tree.under(gone.path)
 
     def _see(self, watched: Watched, file: RemoteFile, *, keep: bool = True) -> bool:
@@ -255,9 +245,7 @@ class RemoteInbox(Inbox):
         found out whether files that are missing were deleted: a file that is elsewhere still is not the one
         that has come to light here."""
         missing = {path for path in paths if watched.is_missing(path)}
-        if missing:
-            for path in missing - await self.folder.deleted(missing):
-                watched.mark_gone(path, self._today())
+        await self._departures.tell_apart(watched, missing)
 
     # taking
 
@@ -291,36 +279,20 @@ class RemoteInbox(Inbox):
             self._stored = stored
 
     async def _hear_of_failures(self, watched: Watched) -> None:
-        failures = await self._store.memories(f"{self.place}:failures")
+        failures = await self._departures.failures()
+        for key, gone in failures.items():
+            watched.fail(key)
+            path = watched.where(key)
+            if gone and path is not None:
+                file = await self.folder.look(path)
+                self._lose(watched, path)
+                watched.mark_gone(path, self.today())
+                if file is not None:  # it is back
+                    self._see(watched, file)
+        await self._departures.part(watched)
         if failures:
-            for key, why in failures.items():
-                watched.fail(key)
-                path = watched.where(key)
-                if why == _GONE and path is not None:
-                    file = await self.folder.look(path)
-                    self._lose(watched, path)
-                    watched.mark_gone(path, self._today())
-                    if file is not None:  # it is back
-                        self._see(watched, file)
-            await self._part(watched)
             await self.save()
-            for key in failures:
-                await self._store.forget(f"{self.place}:failures", key)
-
-    async def _part(self, watched: Watched) -> None:
-        """Take back what recordings led to that were deleted. Done before it is remembered that they are
-        gone, and without harm twice."""
-        while watched.departed:
-            batch = watched.departed[:_DEPARTED_AT_ONCE]
-            found = {path: watched.entries[path] for path in batch if path in watched.entries}
-            gone = {path for path, entry in found.items() if entry.gone is not None and not entry.skipped}
-            if gone and self._delete:
-                here = {entry.line for entry in watched.entries.values() if entry.gone is None}
-                gone = {path for path in gone if found[path].line not in here}  # it is another file's by now
-                for path in await self.folder.deleted(gone) & gone:
-                    await self._outputs.withdraw(found[path].line, found[path].version)
-                    watched.fail(found[path].key)  # back from the bin, it is answered again
-            del watched.departed[: len(batch)]
+            await self._departures.drop_failures(failures)
 
     # notices of the platform
 
@@ -338,22 +310,3 @@ class RemoteInbox(Inbox):
                 self._followed.set()
                 continue
             self.nudge()
-
-
-async def whereabouts(store: Store, place: str, folder: RemoteFolder, file_id: str) -> RemoteFile | None:
-    """A file that was submitted from the folder `place`, as it is now, also if it was deleted there and put
-    there anew meanwhile; None if it is not in the folder any more."""
-    for _ in range(_MOVES):
-        if file := await folder.look(file_id):
-            return file
-        moved = await store.recall(f"{place}:moved", file_id)
-        if moved is None:
-            return None
-        file_id = moved
-    return None
-
-
-async def report_failure(store: Store, place: str, key: str, *, gone: bool) -> None:
-    """The share `key` of the folder `place` was answered with a note, by whichever process: the same file,
-    put there anew, is tried again. `gone`: it was not there."""
-    await store.remember(f"{place}:failures", key, _GONE if gone else "")

@@ -26,7 +26,7 @@ _BOXES = frozenset(
 _UNKNOWN_SIZES = frozenset({0, 0x7FFFFFFF, 0x80000000})
 
 _MARKUP = re.compile(
-    rb"\s*(?:<!--.*?-->\s*|<\?xml[^>]*>\s*)*<(!doctype\s+html|html|head|body|script|title|meta)\b",
+    rb"\s*+(?:<!--(?>.*?-->)\s*+|<\?xml[^>]*+>\s*+)*+<(!doctype\s+html|html|head|body|script|title|meta)\b",
     re.IGNORECASE | re.DOTALL,
 )
 _PLAYLIST = re.compile(

@@ -7,7 +7,7 @@ import secrets
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from importlib.resources import files
-from typing import cast
+from typing import Any, cast
 
 from pydantic import TypeAdapter
 from redis.asyncio import Redis
@@ -132,6 +132,11 @@ class RedisStore:
 
     async def remember(self, space: str, key: str, value: str) -> None:
         await self._redis.hset(f"{PREFIX}:memory:{space}", key, self._vault.seal(value.encode()))
+
+    async def remember_all(self, space: str, values: Mapping[str, str]) -> None:
+        if values:
+            sealed = {key: self._vault.seal(value.encode()) for key, value in values.items()}
+            await self._redis.hset(f"{PREFIX}:memory:{space}", mapping=cast("dict[Any, Any]", sealed))
 
     async def forget(self, space: str, key: str) -> None:
         await self._redis.hdel(f"{PREFIX}:memory:{space}", key)

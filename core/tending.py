@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 
 from redis.exceptions import RedisError
 
-from core.connecting import Connecting
+from core.enrolment import Enrolling
 from core.errors import AuthFailed, ErniError
 from core.following import Rhythm, Selection
 from core.model import Recording
@@ -45,7 +45,7 @@ class Tended:
         self,
         store: Store,
         settings: Settings,
-        connecting: Connecting,
+        connecting: Enrolling,
         *,
         rhythm: Rhythm,
         recording: Callable[[Opened, RemoteFile, Entry], Recording],
@@ -60,7 +60,9 @@ class Tended:
         self._past: list[RemotePlace] = []  # something may still be done in them
         self._watchers: dict[str, tuple[Opened, asyncio.Task[None]]] = {}
         self._troubles: dict[str, str] = {}
+        self._trouble_looking = ""
         self._running = False
+        self._looked = asyncio.Event()
 
     async def opened(self, folder_id: str) -> Opened | None:
         """A folder as it is on record now, also one that is not watched any more; None for an unknown one.
@@ -76,11 +78,17 @@ class Tended:
             while True:
                 try:
                     await self._adjust(submit)
+                    self._looked.set()
+                    self._trouble_looking = ""
                 except (RedisError, OSError, ErniError) as error:
-                    logger.warning("the watched folders can't be looked up: %s", type(error).__name__)
+                    trouble = str(error) if isinstance(error, ErniError) else type(error).__name__
+                    if trouble != self._trouble_looking:
+                        logger.warning("the watched folders can't be looked up: %s", trouble)
+                    self._trouble_looking = trouble
                 await asyncio.sleep(_LOOK_SECONDS)
         finally:
             self._running = False
+            self._looked.clear()
             await end(*(task for _, task in self._watchers.values()))
             self._watchers.clear()
             await self.close()
@@ -90,6 +98,10 @@ class Tended:
         for opened in self._open.values():
             if account in {None, opened.folder.account}:
                 opened.inbox.nudge()
+
+    async def looked(self) -> None:
+        """Wait until all folders that can be watched are, after the beginning."""
+        await self._looked.wait()
 
     def running(self) -> list[Opened]:
         """The folders that are watched now."""
@@ -102,13 +114,13 @@ class Tended:
             remedy = f"`erni-audio folders check {folder.connector}` says more."
             try:
                 opened = await self._opened(folder)
-            except AuthFailed as error:
+                found = Readiness(usable=True) if self._running else await opened.place.check()
+            except ErniError as error:
                 return Readiness(usable=False, reason=f"{label}: {error}", remedy=remedy)
-            if not self._running:
-                found = await opened.place.check()
-                if not found.usable:
-                    return replace(found, reason=f"{label}: {found.reason}")
-            elif trouble := self._troubles.get(folder.id) or opened.inbox.trouble:
+            if not found.usable:
+                return replace(found, reason=f"{label}: {found.reason}")
+            trouble = self._troubles.get(folder.id) or opened.inbox.trouble
+            if self._running and trouble:
                 return Readiness(usable=False, reason=f"{label}: {trouble}", remedy=remedy)
         return Readiness(usable=True)
 
@@ -127,7 +139,7 @@ class Tended:
         for folder in wanted.values():
             try:
                 found[folder.id] = await self._opened(folder)
-            except AuthFailed as error:
+            except ErniError as error:
                 self._trouble(folder, str(error))
             else:
                 self._troubles.pop(folder.id, None)
@@ -153,6 +165,7 @@ class Tended:
             raise AuthFailed(
                 f"There are no credentials for its account. Run `erni-audio connect {folder.connector}`."
             )
+        credentials = await self._connecting.resolved(credentials)
         known = self._open.get(folder.id)
         if known is not None and (known.folder, known.fingerprint) == (folder, credentials.fingerprint):
             return known

@@ -53,6 +53,10 @@ class MemoryStore:
     async def remember(self, space: str, key: str, value: str) -> None:
         self.spaces.setdefault(space, {})[key] = value
 
+    async def remember_all(self, space: str, values: Mapping[str, str]) -> None:
+        for key, value in values.items():
+            await self.remember(space, key, value)
+
     async def forget(self, space: str, key: str) -> None:
         self.spaces.get(space, {}).pop(key, None)
 

@@ -20,6 +20,7 @@ from core.sightings import SKIPPED, UNREAD, Decision, Entry, Sighting
 KEEP_GONE_SECONDS = 400 * 86400.0
 """How long a file that went away is remembered, so that it is known when it returns."""
 
+_RETURNED = ":returned"
 _RIVALS = 50  # of a thousand copies, it is enough to look at some
 
 
@@ -275,10 +276,11 @@ class Watched:
         self._awaited.discard(path)
 
     def _accept(self, path: str, decision: Decision, *, sent: bool) -> None:
-        if decision.moved_from is not None:
+        if decision.moved_from is not None and not self._lasting:
             self._drop(decision.moved_from)
-        if decision.replaces is not None and sent:  # not before the entry at hand is safe
-            self._detach(decision.replaces)
+        for past in (decision.moved_from, decision.replaces):
+            if past is not None and self._lasting and sent:
+                self.detach(past)
         entry = decision.entry
         before = self.entries.get(path)
         failed = entry.failed or (before is not None and before.key == entry.key and before.failed)
@@ -382,15 +384,17 @@ class Watched:
         )
         return min(found, default=None)
 
-    def _detach(self, path: str) -> None:
+    def detach(self, path: str) -> None:
         """Another file took over the line of the one that was at `path`: should that come back, it begins a
         line of its own."""
         entry = self.entries.get(path)
-        if entry is not None and entry.gone is None:
-            line = f"{entry.key}:returned"
-            past = replace(entry, line=line, version=entry.version + 1, gone=self._today, failed=True)
-            self._missing.pop(path, None)
-            self._known.save(path, past)
+        self._missing.pop(path, None)
+        if entry is not None and path not in self._present and not entry.skipped:
+            key = entry.key.removesuffix(_RETURNED) + _RETURNED
+            past = replace(entry, key=key, line=key, sent=True, failed=True)
+            self._known.save(path, replace(past, version=entry.version + 1, gone=entry.gone or self._today))
+        elif entry is not None and path not in self._present:
+            self._drop(path)
 
     def _claimed(self, identity: str, sighting: Sighting) -> bool:
         """Whether another file that came to light has a better claim to be the one that had `identity`."""

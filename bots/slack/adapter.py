@@ -116,6 +116,7 @@ class SlackAdapter:
                 async with asyncio.TaskGroup() as tasks:
                     tasks.create_task(self._mailbox.run(self._act), name="slack letters")
                     tasks.create_task(self._keeping.run(), name="slack keeping")
+                    tasks.create_task(self._keeping.find_all(), name="slack index")
                     if self._mode == "socket":
                         tasks.create_task(connect(self._app, self._settings), name="slack socket")
             except ExceptionGroup as failed:

@@ -10,15 +10,17 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, aclosing
 from dataclasses import replace
 from typing import Any
 
 from bots.slack.client import Workspace
 from bots.slack.ids import SHARE_EVENT
+from bots.slack.index import Index
 from bots.slack.parts import Message
-from bots.slack.shares import STATE, Share, State
+from bots.slack.shares import OVER, STATE, Share, State
 from bots.slack.troubles import Gone, MissingScope, Refused, Unshowable
 from bots.slack.upload import Prepared, Upload, shown_name
 from bots.slack.workspaces import Workspaces
@@ -31,6 +33,8 @@ logger = logging.getLogger(__name__)
 
 _UNEDITABLE = frozenset({"cant_update_message", "edit_window_closed"})
 _THROWN_AWAY = frozenset({"file_deleted", "file_is_deleted", "file_not_found", "files_not_found"})
+_LATE_SECONDS = 3600.0  # by which the clocks of Slack and of this machine may differ
+_THREAD = 10_000  # replies that are looked through for an answer
 
 
 def space_of(owner: str) -> str:
@@ -41,12 +45,25 @@ def space_of(owner: str) -> str:
 Hold = AnyHold[State]
 
 
+class _Indexed(States[State]):
+    """States that `index` keeps up with."""
+
+    def __init__(self, store: Store, index: Index) -> None:
+        super().__init__(store, STATE, leases="slack:answers", whose="Slack")
+        self._index = index
+
+    async def put(self, space: str, key: str, state: State) -> None:
+        await super().put(space, key, state)
+        await self._index.note(state)
+
+
 class Answers:
     """The answers of all workspaces."""
 
     def __init__(self, store: Store, workspaces: Workspaces) -> None:
         self._workspaces = workspaces
-        self._states = States(store, STATE, leases="slack:answers", whose="Slack")
+        self.index = Index(store)
+        self._states = _Indexed(store, self.index)
 
     async def state(self, owner: str, share: str) -> State | None:
         """What is known of a share, by its id."""
@@ -54,11 +71,71 @@ class Answers:
 
     async def forget(self, share: Share) -> None:
         """Drop what is known of a share."""
+        await self.index.forget(share)
         await self._states.forget(space_of(share.owner), share.id)
 
     async def states(self, owner: str) -> list[State]:
-        """All that is known of a workspace or organisation, newest first."""
+        """All that is known of a workspace or organisation, newest first. Slow: for rounds that take their
+        time."""
         return sorted(await self._states.all(space_of(owner)), key=lambda state: -state.at)
+
+    async def of_file(self, owner: str, file: str) -> list[State]:
+        """What is known of the shares of a file."""
+        if not await self.index.is_complete():
+            return [state for state in await self.states(owner) if state.share.file == file]
+        return await self._those(owner, await self.index.of_file(owner, file))
+
+    async def of_message(self, owner: str, channel: str, ts: str) -> list[State]:
+        """What is known of the shares in a message."""
+        if not await self.index.is_complete():
+            found = await self.states(owner)
+            return [state for state in found if (state.share.channel, state.share.ts) == (channel, ts)]
+        return await self._those(owner, await self.index.of_message(owner, channel, ts))
+
+    async def running(self, owner: str, channel: str) -> list[State]:
+        """What is known of the shares in a conversation that are not over, newest first."""
+        if await self.index.is_complete():
+            found = await self._those(owner, await self.index.running(owner, channel))
+        else:
+            found = [state for state in await self.states(owner) if state.share.channel == channel]
+        return [state for state in found if state.phase not in OVER]  # the index may be a step behind
+
+    async def recent(self, owner: str, user: str, where: frozenset[str], *, most: int) -> list[State]:
+        """What is known of the newest `most` shares by `user` and in the conversations `where` that have an
+        answer, newest first."""
+        found: list[State] = []
+        async with aclosing(self._newest(owner, user, where)) as newest:
+            async for state in newest:
+                if state.message and state.phase != "deleted":
+                    found.append(state)
+                    if len(found) == most:
+                        break
+        return found
+
+    async def _newest(self, owner: str, user: str, where: frozenset[str]) -> AsyncGenerator[State, None]:
+        if not await self.index.is_complete():
+            for state in await self.states(owner):
+                if state.share.user == user or state.share.channel in where:
+                    yield state
+            return
+        last = await self.index.conversations(owner)
+        these = {channel: at for channel, at in last.items() if channel in where}
+        async with aclosing(self.index.recent(owner, these, user)) as shares:
+            async for share in shares:
+                known = await self.state(owner, share)
+                if known is not None:
+                    yield known
+
+    async def find_all(self, owner: str) -> None:
+        """Index what was stored before there was an index. Repeatable."""
+        for known in await self._states.all(space_of(owner)):
+            async with self.hold(known.share) as hold:
+                if hold.state.at:  # else it was forgotten meanwhile
+                    await self.index.note(hold.state)
+
+    async def _those(self, owner: str, shares: Iterable[str]) -> list[State]:
+        found = [await self.state(owner, share) for share in shares]
+        return [state for state in found if state is not None]
 
     def hold(self, share: Share) -> AbstractAsyncContextManager[Hold]:
         """The share's answer for oneself. See `core.answering.States.hold`."""
@@ -89,16 +166,19 @@ class Answers:
                 return
         if not anew:
             return
-        await hold.save(replace(hold.state, posting=True))
+        since = hold.state.since if hold.state.posting else time.time()
+        await hold.save(replace(hold.state, posting=True, since=since))
         metadata = {"event_type": SHARE_EVENT, "event_payload": {"share": share.id}}
         ts = await _shown(slack.post, message, share.channel, thread_ts=share.thread, metadata=metadata)
         await hold.save(replace(hold.state, message=ts, posting=False))
 
     async def _find(self, hold: Hold, slack: Workspace) -> None:
-        """The message that an earlier try may have posted."""
+        """The message that an earlier try may have posted: not before the recording, nor before that try."""
         share = hold.state.share
+        oldest = max(float(share.ts), hold.state.since - _LATE_SECONDS)
+        thread = slack.replies(share.channel, share.thread, oldest=oldest, metadata=True, limit=_THREAD)
         try:
-            async for reply in slack.replies(share.channel, share.thread, metadata=True):
+            async for reply in thread:
                 found = reply.metadata
                 if reply.user != slack.bot_user:
                     continue  # another app's message may carry anything

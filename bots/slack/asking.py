@@ -24,6 +24,7 @@ from core.ports import AdapterContext
 
 logger = logging.getLogger(__name__)
 
+_RECENT_SECONDS = 86400.0  # of a very long thread that are looked through for what somebody means
 _LATELY_SECONDS = 120.0  # for which a client may not know that the app came into a conversation
 
 
@@ -53,7 +54,8 @@ class Asking:
             found = await self._meant(slack, owner, letter)
             if not found:
                 lost = letter.text and not letter.reply and not letter.thread
-                said.append(help_text() if lost else notes.nothing_to_transcribe())
+                policy = await self._channels.policy(owner, letter.channel)
+                said.append(help_text(policy) if lost else notes.nothing_to_transcribe())
             pointers = []
             for share, file in found:
                 refusal = await self._refusal(slack, letter, share, file)
@@ -136,6 +138,11 @@ class Asking:
         event need not show its files; the one that its thread is about; what was said in it last."""
         if letter.thread:
             replies = [reply async for reply in slack.replies(letter.channel, letter.thread)]
+            if letter.ts and all(reply.ts != letter.ts for reply in replies):
+                # The thread is too long to be read as a whole.
+                lately = float(letter.ts) - _RECENT_SECONDS
+                found = slack.replies(letter.channel, letter.thread, oldest=lately)
+                replies += [reply async for reply in found]
             itself = [reply for reply in replies if reply.ts == letter.ts]
             return [*itself, *replies[:1], *reversed(replies)]
         message = await slack.message(letter.channel, letter.ts) if letter.ts else None

@@ -7,9 +7,10 @@ from dataclasses import replace
 
 from bots.slack.client import Workspace
 from bots.slack.settings import SlackSettings
+from bots.slack.shares import State
 from bots.slack.troubles import Denied, Refused
 from core.policies import ChannelPolicy, Mode, dump_policy, load_policy, may_change
-from core.ports import Store
+from core.ports import Jobs, Store
 from core.voices import OWN_WORKSPACE
 
 logger = logging.getLogger(__name__)
@@ -37,6 +38,22 @@ class Channels:
         default = replace(self.default, mode=Mode.ALL) if channel.startswith("D") else self.default
         return default if text is None else load_policy(text, default)
 
+    async def used(self, state: State, jobs: Jobs) -> ChannelPolicy:
+        """What a share was transcribed with last; what that does not say is as its channel wants it now."""
+        policy = await self.policy(state.share.owner, state.share.channel)
+        view = await jobs.view(state.job)
+        if view is None:
+            return policy
+        last = view.job.recording.policy
+        return replace(
+            policy,
+            languages=last.languages,
+            vocabulary=last.vocabulary,
+            min_speakers=last.min_speakers,
+            max_speakers=last.max_speakers,
+            method=last.method,
+        )
+
     async def choose(self, owner: str, channel: str, policy: ChannelPolicy) -> None:
         """Keep what somebody chose."""
         await self._store.remember(_space(owner), channel, dump_policy(policy))
@@ -53,8 +70,8 @@ class Channels:
             direct=place.kind in {"im", "group"},
             creator=place.creator or None,
             admin=person.is_admin or person.is_owner,
-            group=await self._group(slack),
-            stranger=bool(person.team) and person.team != team,
+            group=await self._groups(slack),
+            stranger=bool(person.team) and not person.is_of(team),
         )
 
     async def forget(self, owner: str) -> None:
@@ -62,15 +79,20 @@ class Channels:
         for channel in await self._store.memories(_space(owner)):
             await self._store.forget(_space(owner), channel)
 
-    async def _group(self, slack: Workspace) -> frozenset[str]:
-        group = self._settings.settings_group
-        if group is None:
-            return frozenset()
-        try:
-            return await slack.group_members(group)
-        except (Denied, Refused) as error:
-            logger.error("SLACK_SETTINGS_GROUP counts for nothing: %s", error)  # noqa: TRY400  (an operator's matter)
-            return frozenset()
+    async def _groups(self, slack: Workspace) -> frozenset[str]:
+        """The members of the configured groups. A group belongs to one workspace, also in an organisation, so
+        that of several those of other workspaces are not found."""
+        groups = self._settings.settings_groups
+        found: set[str] = set()
+        failures: list[Exception] = []
+        for group in groups:
+            try:
+                found |= await slack.group_members(group)
+            except (Denied, Refused) as error:
+                failures.append(error)
+        if groups and len(failures) == len(groups):
+            logger.error("SLACK_SETTINGS_GROUP counts for nothing here: %s", failures[0])
+        return frozenset(found)
 
 
 def _space(owner: str) -> str:

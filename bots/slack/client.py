@@ -10,23 +10,22 @@ import aiohttp
 from slack_sdk.web.async_slack_response import AsyncSlackResponse
 
 from bots.slack.calls import Calls
-from bots.slack.fresh import Fresh
 from bots.slack.hosts import Hosts
-from bots.slack.records import Conversation, Identity, Json, Message, Person, SlackFile, mapping, texts
+from bots.slack.people import People, next_cursor
+from bots.slack.records import Identity, Json, Message, SlackFile, mapping
 from bots.slack.troubles import Gone, lost
 from core.errors import Transient
+from core.fresh import Fresh
 
 Blocks = Sequence[Mapping[str, Any]]
 
-_PERSON_SECONDS: Final = 600.0
-_PLACE_SECONDS: Final = 60.0
+_PERMALINK_SECONDS: Final = 86400.0
 _PAGE: Final = 200
-_MEMBER_PAGES: Final = 100
 _HOW: Final[Mapping[str, Any]] = {"link_names": False, "parse": "none"}
 _UNFURLED: Final[Mapping[str, Any]] = {"unfurl_links": False, "unfurl_media": False}
 
 
-class Workspace:
+class Workspace(People):
     """The Slack of one workspace, seen with the bot token `token`.
 
     `session` comes from `Hosts.session` and may be shared by all workspaces; its owner closes it. `team` is
@@ -47,13 +46,9 @@ class Workspace:
         bot_user: str = "",
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.calls = Calls(token, hosts=hosts, session=session, team=team)
+        super().__init__(Calls(token, hosts=hosts, session=session, team=team), clock)
         self.bot_user = bot_user
-        self._web = self.calls.web
-        self._ask = self.calls.ask
-        self._people: Fresh[Person] = Fresh(_PERSON_SECONDS, clock)
-        self._conversations: Fresh[Conversation] = Fresh(_PLACE_SECONDS, clock)
-        self._members: Fresh[frozenset[str]] = Fresh(_PLACE_SECONDS, clock)
+        self._permalinks: Fresh[str] = Fresh(_PERMALINK_SECONDS, clock)
 
     def renew(self, token: str) -> None:
         """Go on with another token of the same workspace."""
@@ -156,16 +151,19 @@ class Workspace:
         await self._ask("chat.postEphemeral", call)
 
     async def permalink(self, channel: str, ts: str) -> str:
-        """The address of a message, for people."""
-        data = await self._ask(
-            "chat.getPermalink", self._web.chat_getPermalink(channel=channel, message_ts=ts)
-        )
-        return str(data.get("permalink") or "")
+        """The address of a message, for people; it stays the same."""
+
+        async def ask() -> str:
+            call = self._web.chat_getPermalink(channel=channel, message_ts=ts)
+            return str((await self._ask("chat.getPermalink", call)).get("permalink") or "")
+
+        return await self._permalinks.get(f"{channel}:{ts}", ask)
 
     async def replies(
-        self, channel: str, ts: str, *, metadata: bool = False, limit: int = 2000
+        self, channel: str, ts: str, *, oldest: float = 0.0, metadata: bool = False, limit: int = 2000
     ) -> AsyncIterator[Message]:
-        """The thread of the message `ts`, that message first; at most `limit` of them."""
+        """The thread of the message `ts`, that message first, or what was said in it from `oldest` on; at
+        most `limit` of them."""
         cursor, left = "", limit
         while left > 0:
             call = self._web.conversations_replies(
@@ -173,6 +171,8 @@ class Workspace:
                 ts=ts,
                 limit=min(left, _PAGE),
                 cursor=cursor or None,
+                oldest=f"{oldest:.6f}" if oldest else None,
+                inclusive=True if oldest else None,
                 include_all_metadata=metadata,
             )
             data = await self._ask("conversations.replies", call)
@@ -180,7 +180,7 @@ class Workspace:
             left -= max(1, len(found))  # an empty page must not go on for ever
             for each in found:
                 yield Message.from_payload(each)
-            if not (cursor := _cursor(data)):
+            if not (cursor := next_cursor(data)):
                 return
 
     async def message(self, channel: str, ts: str, thread_ts: str | None = None) -> Message | None:
@@ -206,58 +206,6 @@ class Workspace:
     async def respond(self, response_url: str, text: str, **more: Any) -> None:
         """See `Calls.respond`."""
         await self.calls.respond(response_url, text, **more)
-
-    # people and conversations
-
-    async def user(self, user_id: str) -> Person:
-        """Somebody, as they were at most ten minutes ago."""
-
-        async def ask() -> Person:
-            data = await self._ask("users.info", self._web.users_info(user=user_id))
-            return Person.from_payload(data.get("user"))
-
-        return await self._people.get(user_id, ask)
-
-    async def channel(self, channel_id: str) -> Conversation:
-        """A conversation, as it was at most a minute ago."""
-
-        async def ask() -> Conversation:
-            data = await self._ask("conversations.info", self._web.conversations_info(channel=channel_id))
-            return Conversation.from_payload(data.get("channel"))
-
-        return await self._conversations.get(channel_id, ask)
-
-    async def members(self, channel_id: str) -> frozenset[str]:
-        """The ids of those in a conversation, as of at most a minute ago; of the largest channels not all."""
-
-        async def ask() -> frozenset[str]:
-            found: set[str] = set()
-            cursor = ""
-            for _ in range(_MEMBER_PAGES):
-                call = self._web.conversations_members(channel=channel_id, limit=_PAGE, cursor=cursor or None)
-                data = await self._ask("conversations.members", call)
-                found.update(texts(data.get("members")))
-                if not (cursor := _cursor(data)):
-                    break
-            return frozenset(found)
-
-        return await self._members.get(channel_id, ask)
-
-    async def is_member(self, channel_id: str, user_id: str) -> bool:
-        """Whether somebody is in a conversation; no if that can't be told."""
-        try:
-            return user_id in await self.members(channel_id)
-        except Gone:
-            return False
-
-    async def group_members(self, group_id: str) -> frozenset[str]:
-        """The ids of a user group's members, as of at most a minute ago."""
-
-        async def ask() -> frozenset[str]:
-            call = self._web.usergroups_users_list(usergroup=group_id)
-            return frozenset(texts((await self._ask("usergroups.users.list", call)).get("users")))
-
-        return await self._members.get(group_id, ask)
 
     # views
 
@@ -289,8 +237,3 @@ def _plain(blocks: Blocks | None) -> Sequence[dict[str, Any]] | None:
 def _messages(data: Json) -> list[Any]:
     found = data.get("messages")
     return found if isinstance(found, list) else []
-
-
-def _cursor(data: Json) -> str:
-    found = mapping(data.get("response_metadata")).get("next_cursor")
-    return found if isinstance(found, str) else ""

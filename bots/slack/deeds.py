@@ -88,7 +88,14 @@ class Deeds:
         if state is None:
             return
         slack = await self._workspaces.slack(letter.team, letter.enterprise)
-        policy = load_policy(letter.policy, self._channels.default)
+        chosen = load_policy(letter.policy, self._channels.default)
+        policy = replace(
+            await self._channels.used(state, self._jobs),
+            languages=chosen.languages,
+            min_speakers=chosen.min_speakers,
+            max_speakers=chosen.max_speakers,
+            method=chosen.method,
+        )
         try:
             await self._reception.again(slack, state, policy, version=letter.version)
         except Gone:
@@ -106,11 +113,13 @@ class Deeds:
     async def withdrawn(self, letter: Withdrawn) -> None:
         """The recording is gone: stop working on it, and take its transcript away if the channel wants it."""
         owner = await self._workspaces.owner(letter.team, letter.enterprise)
-        for state in await self._answers.states(owner):
+        if letter.file:
+            found = await self._answers.of_file(owner, letter.file)
+        else:
+            found = await self._answers.of_message(owner, letter.channel, letter.ts)
+        for state in found:
             share = state.share
-            by_file = bool(letter.file) and share.file == letter.file
-            by_message = bool(letter.ts) and (share.channel, share.ts) == (letter.channel, letter.ts)
-            if not (by_file or by_message) or state.phase == "deleted":
+            if state.phase == "deleted":
                 continue
             policy = await self._channels.policy(owner, share.channel)
             goes = policy.delete_with_recording
@@ -140,6 +149,7 @@ class Deeds:
                     await self._forget_transcripts(hold.state)
                     await self._answers.forget(state.share)
             if whole:
+                await self._answers.index.forget_owner(owner)
                 await self._reception.forget(owner)
                 await self._channels.forget(owner)
                 await self._store.audit("workspace forgotten", {"team": owner})
@@ -169,7 +179,7 @@ class Deeds:
 
     async def _delete(self, slack: Workspace, letter: Pressed, state: State) -> None:
         person = await _person(slack, letter.user)
-        rules = person is not None and (person.is_admin or person.is_owner) and person.team == letter.team
+        rules = person is not None and (person.is_admin or person.is_owner) and person.is_of(letter.team)
         if letter.user != state.share.user and not rules:
             await self._tell(slack, letter, state, notes.may_not_delete())
             return

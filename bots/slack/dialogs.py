@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import replace
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Final, Literal
 
@@ -16,24 +15,24 @@ from bots.slack.channels import Channels
 from bots.slack.client import Workspace
 from bots.slack.home import Entry, home_view
 from bots.slack.modals import retry_view, settings_view
-from bots.slack.notices import status_text
+from bots.slack.notices import LISTED, help_text, status_text
 from bots.slack.parts import Message, View
 from bots.slack.records import Person
 from bots.slack.renaming import rename_view
 from bots.slack.shares import OVER, State
-from bots.slack.troubles import MissingScope, TooLate
+from bots.slack.troubles import Denied, MissingScope, TooLate
 from bots.slack.workspaces import Workspaces
 from core.errors import ErniError, Rejected
-from core.model import Policy, Stage
+from core.model import Stage
 from core.pace import overall
-from core.policies import ChannelPolicy, dump_policy
 from core.ports import AdapterContext
 from core.tasks import end
 
 logger = logging.getLogger(__name__)
 
 _SHOWN = 60  # recordings in somebody's home, newest first
-_PLACES = 50  # conversations of which is asked whether somebody is there
+_TEAMS = 20  # workspaces of an organisation that somebody's home is about
+_AT_ONCE = 8  # recordings of which is asked where they are
 _PICKED = 100  # members that a menu of Slack's can offer
 _PEOPLE_SECONDS = 1.2  # for which their names are waited for
 _SHOWN_AS: Final[Mapping[str, Literal["done", "failed", "stopped"]]] = {
@@ -116,53 +115,54 @@ class Dialogs:
         state = await self._answers.state(await self._workspaces.owner(team, enterprise), share)
         if state is None or not await self._may_read(slack, state, user, team):
             return
-        policy = await self._channels.policy(state.share.owner, state.share.channel)
-        view = await self._context.jobs.view(state.job)
-        if view is not None:
-            policy = _used(view.job.recording.policy, policy)
-        about = {
-            "team": team,
-            "share": share,
-            "version": str(state.share.version + 1),
-            "policy": dump_policy(policy),
-        }
-        metadata = json.dumps(about)
-        if len(metadata) > 3000:  # Slack takes no more
-            without = replace(policy, vocabulary=())
-            metadata = json.dumps(about | {"policy": dump_policy(without)})
+        policy = await self._channels.used(state, self._context.jobs)
+        metadata = json.dumps({"team": team, "share": share, "version": str(state.share.version + 1)})
         form = retry_view(policy, state.share.name, methods=self._methods(), metadata=metadata)
         await _open(slack, trigger, form, lambda message: self._tell(slack, state, user, message))
+
+    async def help(self, team: str, enterprise: str | None, channel: str, reply: str) -> None:
+        """How to use the app, and what holds in a channel."""
+        slack = await self._workspaces.slack(team, enterprise)
+        app = await self._workspaces.app(team, enterprise)
+        me = await _person(slack, app.bot_user)
+        said = help_text(await self._channels.policy(app.key, channel), me=me.name if me else "")
+        await slack.respond(reply, said.text, blocks=said.blocks)
 
     async def status(self, team: str, enterprise: str | None, channel: str, reply: str) -> None:
         """What is being transcribed in a channel, and what holds there."""
         slack = await self._workspaces.slack(team, enterprise)
         owner = await self._workspaces.owner(team, enterprise)
         policy = await self._channels.policy(owner, channel)
-        states = [state for state in await self._answers.states(owner) if state.share.channel == channel]
-        running = [await self._entry(slack, state) for state in states if state.phase not in OVER]
-        said = status_text(running, policy)
+        running = await self._answers.running(owner, channel)
+        oldest = running[-LISTED:]
+        said = status_text(await self._entries(slack, oldest), policy, more=len(running) - len(oldest))
         await slack.respond(reply, said.text, blocks=said.blocks)
 
     async def home(self, team: str, enterprise: str | None, user: str) -> None:
-        """What somebody may see, and only that: what was shared where they are."""
+        """What somebody may see, and only that: what they shared, and what was shared where they are."""
         slack = await self._workspaces.slack(team, enterprise)
         app = await self._workspaces.app(team, enterprise)
-        entries = []
-        is_there: dict[str, bool] = {}
-        for state in await self._answers.states(app.key):
-            channel = state.share.channel
-            if not state.message or state.phase == "deleted":
-                continue
-            if state.share.user != user:
-                if channel not in is_there and len(is_there) < _PLACES:
-                    is_there[channel] = await slack.is_member(channel, user)
-                if not is_there.get(channel):
-                    continue
-            entries.append(await self._entry(slack, state))
-            if len(entries) == _SHOWN:
-                break
+        where = await slack.conversations_of(user)
+        if app.wide:
+            where |= await self._elsewhere(slack, team, enterprise, user)
+        states = await self._answers.recent(app.key, user, where, most=_SHOWN)
+        entries = await self._entries(slack, states)
         me = (await slack.user(app.bot_user)).name
         await slack.publish_home(user, home_view(entries, me=me))
+
+    async def _elsewhere(
+        self, slack: Workspace, team: str, enterprise: str | None, user: str
+    ) -> frozenset[str]:
+        """Where somebody is in other workspaces of the organisation."""
+        found: frozenset[str] = frozenset()
+        for other in (await slack.user(user)).teams[:_TEAMS]:
+            if other != team:
+                try:
+                    there = await self._workspaces.slack(other, enterprise)
+                    found |= await there.conversations_of(user)
+                except (Rejected, Denied) as error:
+                    logger.info("a workspace is left out of a home: %s", type(error).__name__)
+        return found
 
     async def _may_read(self, slack: Workspace, state: State, user: str, team: str) -> bool:
         """Whether somebody may read an answer, as far as Slack tells: those in the conversation, and in a
@@ -174,7 +174,18 @@ class Dialogs:
             person, place = await slack.user(user), await slack.channel(channel)
         except Rejected:
             return False
-        return place.kind == "channel" and not person.is_guest and person.team == team
+        return place.kind == "channel" and not person.is_guest and person.is_of(team)
+
+    async def _entries(self, slack: Workspace, states: Sequence[State]) -> list[Entry]:
+        room = asyncio.Semaphore(_AT_ONCE)
+
+        async def entry(state: State) -> Entry:
+            async with room:
+                return await self._entry(slack, state)
+
+        async with asyncio.TaskGroup() as tasks:
+            made = [tasks.create_task(entry(state)) for state in states]
+        return [task.result() for task in made]
 
     async def _entry(self, slack: Workspace, state: State) -> Entry:
         progress = None
@@ -182,12 +193,13 @@ class Dialogs:
             view = await self._context.jobs.view(state.job)
             if view is not None and view.stage:
                 progress = overall(Stage(view.stage), view.fraction)
+        permalink, name = None, ""
         try:
-            permalink = await slack.permalink(state.share.channel, state.message) or None
             place = await slack.channel(state.share.channel)
             name = f"#{place.name}" if place.kind in {"channel", "private"} else "a direct message"
-        except Rejected:
-            permalink, name = None, ""
+            permalink = await slack.permalink(state.share.channel, state.message) or None
+        except ErniError as error:
+            logger.info("a recording is listed without its place: %s", type(error).__name__)
         return Entry(
             name=state.share.name,
             place=name,
@@ -235,15 +247,3 @@ async def _person(slack: Workspace, user: str) -> Person | None:
         return await slack.user(user)
     except ErniError:
         return None  # a name is not worth the window
-
-
-def _used(policy: Policy, channel: ChannelPolicy) -> ChannelPolicy:
-    """What a recording was transcribed with, as a policy to choose anew from."""
-    return replace(
-        channel,
-        languages=policy.languages,
-        vocabulary=policy.vocabulary,
-        min_speakers=policy.min_speakers,
-        max_speakers=policy.max_speakers,
-        method=policy.method,
-    )

@@ -42,7 +42,7 @@ _SIGN_IN_PATHS: Final = frozenset(
     {"", "/", "/signin", "/login", "/sign_in_with_password", "/workspace-signin"}
 )
 _PAGE: Final = re.compile(
-    rb"\s*(?:<!--.*?-->\s*)*<(?:!doctype\s+html|html|head)\b", re.IGNORECASE | re.DOTALL
+    rb"\s*+(?:<!--(?>.*?-->)\s*+)*+<(?:!doctype\s+html|html|head)\b", re.IGNORECASE | re.DOTALL
 )
 _RANGE: Final = re.compile(r"bytes (\d{1,15})-(\d{1,15})/(\d{1,15})")
 

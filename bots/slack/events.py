@@ -43,6 +43,11 @@ class Events(Listening):
         elif event.get("files") and subtype in {None, "file_share", "bot_message", "thread_broadcast"}:
             shared = Shared(team=team, enterprise=enterprise, channel=channel, message=slim(event))
             await self.keep(shared, _event_id(body, event))
+        if event.get("channel_type") == "im" and subtype in {None, "file_share", "thread_broadcast"}:
+            # Slack sends no app_mention there.
+            text, me = str(event.get("text", "")), context.bot_user_id
+            if me and (f"<@{me}>" in text or f"<@{me}|" in text):
+                await self._mention(event, context, body)
 
     async def _file_shared(self, event: Body, context: AsyncBoltContext, body: Body) -> None:
         team, enterprise = place(context, body)

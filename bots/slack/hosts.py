@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import socket
 from typing import Final
 from urllib.request import getproxies, proxy_bypass
@@ -13,12 +12,12 @@ from aiohttp.abc import ResolveResult
 from yarl import URL
 
 from bots.slack.retries import CALL_SECONDS, CONNECT_SECONDS
+from core.addresses import is_loopback, is_public, is_public_unless_name
 from core.errors import Misconfigured
 
 BASE_URL: Final = "https://slack.com/api/"
 
 _DOMAINS = ("slack.com", "slack-gov.com")
-_NAT64 = ipaddress.ip_network("64:ff9b::/96")
 
 
 class Forbidden(aiohttp.ClientError):
@@ -43,7 +42,7 @@ class Hosts:
             self.base, self._origin = base, base.origin()
         except ValueError:
             raise Misconfigured(f"SLACK_API_BASE_URL is no address. Set it to {BASE_URL}.") from None
-        self._local = _is_local(base.host or "")
+        self._local = is_loopback(base.host or "")
         if base.user or not (base.scheme == "https" or (base.scheme == "http" and self._local)):
             raise Misconfigured(f"SLACK_API_BASE_URL must be an https:// address such as {BASE_URL}.")
         self._proxies = getproxies()
@@ -73,7 +72,7 @@ class Hosts:
             raise Forbidden(f"Slack pointed to an unencrypted address at {host}.")
         if host == (self.base.host or "").lower():
             raise Forbidden(f"Slack pointed to another port of {host}.")
-        if not _is_public_unless_name(host):
+        if not is_public_unless_name(host):
             raise Forbidden(f"Slack pointed into a private network ({host}).")
 
     def proxy(self, url: URL) -> str | None:
@@ -121,29 +120,3 @@ class _PublicNames(ThreadedResolver):
 
 def _is_address(url: URL) -> bool:
     return url.scheme in {"http", "https"} and bool(url.host) and url.user is None and url.password is None
-
-
-def is_public(address: str) -> bool:
-    """Whether an IP address is one of the internet's, also inside those that wrap an IPv4 address."""
-    found = ipaddress.ip_address(address.partition("%")[0])
-    if isinstance(found, ipaddress.IPv6Address):
-        wrapped = found.ipv4_mapped or found.sixtofour or (found.teredo or (None, None))[1]
-        if wrapped is None and found in _NAT64:
-            wrapped = ipaddress.IPv4Address(int(found) & 0xFFFFFFFF)
-        if wrapped is not None:
-            return is_public(str(wrapped))
-    return found.is_global and not found.is_multicast
-
-
-def _is_public_unless_name(host: str) -> bool:
-    try:
-        return is_public(host)
-    except ValueError:
-        return True
-
-
-def _is_local(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host.lower() == "localhost"

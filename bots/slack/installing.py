@@ -23,7 +23,7 @@ from bots.slack.installations import Installations
 from bots.slack.settings import INSTALL_PATH, REDIRECT_PATH, SCOPES, authorize_url, web_origin
 from bots.slack.states import STATE_SECONDS, States
 from bots.slack.tokens import FAILURES, trouble
-from core.errors import AuthFailed
+from core.errors import AuthFailed, Rejected
 from core.ports import Store
 
 logger = logging.getLogger(__name__)
@@ -38,6 +38,9 @@ class InstallFlow(AsyncOAuthFlow):
     `public_url` is where the service is reached, `api_base_url` where Slack is.
     """
 
+    install_path = INSTALL_PATH
+    redirect_path = REDIRECT_PATH
+
     def __init__(
         self,
         installations: Installations,
@@ -50,6 +53,7 @@ class InstallFlow(AsyncOAuthFlow):
         api_base_url: str,
     ) -> None:
         self._slack = web_origin(api_base_url)
+        self._installations = installations
         super().__init__(
             client=client,
             logger=logger,
@@ -58,10 +62,10 @@ class InstallFlow(AsyncOAuthFlow):
                 client_secret=client_secret,
                 scopes=SCOPES,
                 user_scopes=(),
-                redirect_uri=f"{public_url.rstrip('/')}{REDIRECT_PATH}",
-                install_path=INSTALL_PATH,
+                redirect_uri=f"{public_url.rstrip('/')}{self.redirect_path}",
+                install_path=self.install_path,
                 install_page_rendering_enabled=False,
-                redirect_uri_path=REDIRECT_PATH,
+                redirect_uri_path=self.redirect_path,
                 callback_options=AsyncCallbackOptions(success=self._succeeded, failure=self._failed),
                 authorization_url=authorize_url(api_base_url),
                 installation_store=installations,
@@ -124,16 +128,16 @@ class InstallFlow(AsyncOAuthFlow):
             place, address = done.enterprise_name, str(done.enterprise_url or "")
             steps = [
                 "An admin of the organisation now chooses the workspaces where people can use it.",
-                _link(f"{address}manage/organization/apps/profile/{app}/workspaces/add", "Choose workspaces"),
+                link(f"{address}manage/organization/apps/profile/{app}/workspaces/add", "Choose workspaces"),
             ]
         else:
             place = done.team_name
             query = urlencode({"app": app, "team": done.team_id or ""})
             steps = [
                 "Invite it to a channel (type /invite and its name there), then share a recording in it.",
-                _link(f"{self._slack}/app_redirect?{query}", "Open it in Slack"),
+                link(f"{self._slack}/app_redirect?{query}", "Open it in Slack"),
             ]
-        return self._page(200, f"Erni Audio is installed in {html.escape(place or 'Slack')}", *steps)
+        return self.page(200, f"Erni Audio is installed in {html.escape(place or 'Slack')}", *steps)
 
     async def _failed(self, args: AsyncFailureArgs) -> BoltResponse:
         logger.info("an installation ended: %s", args.reason if args.reason in _REASONS else "another reason")
@@ -141,9 +145,10 @@ class InstallFlow(AsyncOAuthFlow):
 
     def failure(self, why: str, status: int) -> BoltResponse:
         """The page that says that nothing was installed."""
-        return self._page(status, "Erni Audio was not installed", why, _link("install", "Start again"))
+        return self.page(status, "Erni Audio was not installed", why, link("install", "Start again"))
 
-    def _page(self, status: int, title: str, *paragraphs: str) -> BoltResponse:
+    def page(self, status: int, title: str, *paragraphs: str) -> BoltResponse:
+        """A page of paragraphs, which are HTML; the state of this browser is over."""
         text = "".join(f"<p>{paragraph}</p>\n" for paragraph in paragraphs if paragraph)
         return BoltResponse(
             status=status,
@@ -166,9 +171,9 @@ _REASONS: Final[Mapping[str, str]] = {
 }
 
 
-def _link(address: str, text: str) -> str:
+def link(address: str, text: str) -> str:
     """A link; nothing if the address is another one than it should be."""
-    if not re.match(r"https?://[a-z0-9]|install$", address):
+    if not re.match(r"https?://[a-z0-9]|(\.\./)?install$|uninstall\?go=yes$", address):
         return ""
     return f'<a href="{html.escape(address)}">{html.escape(text)}</a>'
 
@@ -177,10 +182,10 @@ def pages(flow: InstallFlow) -> list[web.RouteDef]:
     """`GET /slack/install`, which leads to Slack, and `GET /slack/oauth_redirect`, where Slack leads back."""
 
     async def install(request: web.Request) -> web.Response:
-        return await _shown(flow, request, flow.handle_installation)
+        return await shown(flow, request, flow.handle_installation)
 
     async def finish(request: web.Request) -> web.Response:
-        return await _shown(flow, request, flow.handle_callback)
+        return await shown(flow, request, flow.handle_callback)
 
     return [
         web.get(INSTALL_PATH, install, allow_head=False),
@@ -188,11 +193,12 @@ def pages(flow: InstallFlow) -> list[web.RouteDef]:
     ]
 
 
-async def _shown(
+async def shown(
     flow: InstallFlow,
     request: web.Request,
     handle: Callable[[AsyncBoltRequest], Awaitable[BoltResponse]],
 ) -> web.Response:
+    """What a step of the flow answers to a browser; a page that says so if it fails."""
     asked = AsyncBoltRequest(
         body="", query=request.query_string, headers={"cookie": request.headers.get("Cookie", "")}
     )
@@ -200,7 +206,9 @@ async def _shown(
         answer = await handle(asked)
     except AuthFailed as error:
         logger.error("an installation failed: %s", error)  # noqa: TRY400  (foreseen)
-        answer = flow.failure("Slack did not accept the installation.", 400)
+        answer = flow.failure("Slack did not accept that.", 400)
+    except Rejected as error:
+        answer = flow.failure(html.escape(error.user_message), 403)
     except Exception as error:  # noqa: BLE001  (whatever it is, the person at the browser gets a page)
         logger.error("an installation failed with %s", type(error).__name__)  # noqa: TRY400
         answer = flow.failure("Something did not answer just now. Try again in a few minutes.", 503)

@@ -12,11 +12,10 @@ from bots.slack import ids
 from bots.slack.letters import Asked, Chosen, Pressed, Renamed, Retried
 from bots.slack.listening import Body, Listening, place, slim
 from bots.slack.modals import read_retry, read_settings
-from bots.slack.notices import help_text
 from bots.slack.records import mapping
 from bots.slack.renaming import read_names
 from bots.slack.results import read_format
-from core.policies import ChannelPolicy, dump_policy, load_policy
+from core.policies import ChannelPolicy, dump_policy
 
 
 class Interactions(Listening):
@@ -54,8 +53,8 @@ class Interactions(Listening):
         reply, trigger = str(body.get("response_url", "")), str(body.get("trigger_id", ""))
         match text.strip().lower():
             case "" | "help":
-                said = help_text()
-                await ack(said.text, blocks=said.blocks)
+                await ack()
+                self.beside(self.dialogs.help(team, enterprise, channel, reply))
             case "status":
                 await ack()
                 self.beside(self.dialogs.status(team, enterprise, channel, reply))
@@ -146,7 +145,7 @@ class Interactions(Listening):
     async def _retry_chosen(self, ack: AsyncAck, body: Body, view: Body, context: AsyncBoltContext) -> None:
         about = _about(view)
         team, enterprise = place(context, body, about)
-        policy = read_retry(_state(view), load_policy(about.get("policy", ""), ChannelPolicy()))
+        policy = read_retry(_state(view), ChannelPolicy())  # the rest stays as it was
         if isinstance(policy, dict):
             await ack(response_action="errors", errors=policy)
             return

@@ -78,7 +78,8 @@ class Renamed(Letter):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retried(Letter):
-    """Somebody wants `share` recognised once more under `policy` (JSON of a channel's policy)."""
+    """Somebody wants `share` recognised once more, with the languages, speakers and method of `policy` (JSON
+    of a channel's policy)."""
 
     user: str
     share: str

@@ -17,7 +17,8 @@ from core.render.languages import language_names
 from core.render.safe import isolate
 from core.wording import FORMAT_NAMES, HERE, PURPOSE, percent
 
-_SHOWN: Final = 10
+LISTED: Final = 10
+"""Recordings that `status_text` names."""
 
 
 def pointer(permalink: str | None, *, done: bool = True) -> Message:
@@ -74,8 +75,9 @@ def help_text(policy: ChannelPolicy | None = None, *, me: str = "") -> Message:
     )
 
 
-def status_text(entries: Sequence[Entry], policy: ChannelPolicy) -> Message:
-    """How far the recordings of this channel are, and what is transcribed in it, and how."""
+def status_text(entries: Sequence[Entry], policy: ChannelPolicy, *, more: int = 0) -> Message:
+    """How far the recordings of this channel are, and what is transcribed in it, and how. `more` of them are
+    in progress that are not among `entries`, and newer."""
     here = [HERE[policy.mode]]
     if policy.mode is not Mode.NEVER:
         spoken = parts.line(language_names(policy.languages), 200)
@@ -84,10 +86,10 @@ def status_text(entries: Sequence[Entry], policy: ChannelPolicy) -> Message:
         here.append(f"Files: {formats}.")
     running = sorted((each for each in entries if each.state == "working"), key=lambda each: each.when)
     if running:
-        state = f"In progress: {len(running)}"
+        state = f"In progress: {len(running) + more}"
     else:
         state = "" if policy.mode is Mode.NEVER else "Nothing is being transcribed right now."
-    shown, rest = running[:_SHOWN], len(running) - _SHOWN
+    shown, rest = running[:LISTED], len(running) + more - LISTED
     blocks = [rich(paragraph(words(" ".join(here))))]
     if state:
         blocks.append(rich(paragraph(words(state, bold=True))))

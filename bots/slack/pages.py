@@ -16,6 +16,7 @@ from slack_sdk.signature import SignatureVerifier
 
 from bots.slack.installations import Installations
 from bots.slack.installing import InstallFlow, pages
+from bots.slack.removing import RemoveFlow, removal
 from bots.slack.settings import EVENTS_PATH, SlackSettings
 from bots.slack.tokens import TokenSource
 from core.ports import AdapterContext
@@ -36,16 +37,14 @@ def routes(
     if not socket and settings.signing_secret is not None:
         found += events(app, settings.signing_secret.get_secret_value())
     if isinstance(source, Installations) and settings.client_id and settings.client_secret:
-        flow = InstallFlow(
-            source,
-            context.store,
-            app.client,
-            client_id=settings.client_id,
-            client_secret=settings.client_secret.get_secret_value(),
-            public_url=context.settings.public_url or "",
-            api_base_url=settings.api_base_url,
-        )
-        found += pages(flow)
+        options = {
+            "client_id": settings.client_id,
+            "client_secret": settings.client_secret.get_secret_value(),
+            "public_url": context.settings.public_url or "",
+            "api_base_url": settings.api_base_url,
+        }
+        found += pages(InstallFlow(source, context.store, app.client, **options))
+        found += removal(RemoveFlow(source, context.store, app.client, **options))
     return found
 
 

@@ -162,11 +162,13 @@ class Message:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Person:
-    """Somebody, or a bot. `team` is their own workspace, which in shared channels may be another one."""
+    """Somebody, or a bot. `team` is their own workspace, which in shared channels may be another one; `teams`
+    are those of an organisation that they are in."""
 
     id: str
     name: str
     team: str = ""
+    teams: tuple[str, ...] = ()
     is_bot: bool = False
     is_admin: bool = False
     is_owner: bool = False
@@ -188,12 +190,17 @@ class Person:
             id=_text(user, "id"),
             name=next((name for name in names if name.strip()), ""),
             team=_text(user, "team_id"),
+            teams=texts(mapping(user.get("enterprise_user")).get("teams")),
             is_bot=user.get("is_bot") is True or user.get("id") == "USLACKBOT",
             is_admin=user.get("is_admin") is True,
             is_owner=user.get("is_owner") is True or user.get("is_primary_owner") is True,
             is_guest=user.get("is_restricted") is True or user.get("is_ultra_restricted") is True,
             deleted=user.get("deleted") is True,
         )
+
+    def is_of(self, team: str) -> bool:
+        """Whether they are a member of that workspace."""
+        return team in {self.team, *self.teams}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Annotated, Final, Literal
 from urllib.parse import urlsplit
@@ -35,6 +36,7 @@ SCOPES: Final = (
 EVENTS_PATH: Final = "/slack/events"
 INSTALL_PATH: Final = "/slack/install"
 REDIRECT_PATH: Final = "/slack/oauth_redirect"
+UNINSTALL_PATH: Final = "/slack/uninstall"
 """Where Slack and people who install the app reach the service."""
 
 _BOT_TOKEN: Final = "xoxb-"  # noqa: S105  (how one begins)
@@ -127,12 +129,11 @@ class SlackSettings(BaseSettings):
         alias="SLACK_FORMATS",
         description="Transcript files put into the thread where nobody chose.",
     )
-    settings_group: str | None = Field(
-        None,
+    settings_groups: Names = Field(
+        (),
         alias="SLACK_SETTINGS_GROUP",
-        pattern=r"^S[A-Z0-9]{2,20}$",
-        description="Id of a user group (S...) whose members may change channels' settings, besides those "
-        "who made a channel and workspace admins.",
+        description="Ids of user groups (S...), one for each workspace, comma-separated. Their members may "
+        "change channels' settings, besides those who made a channel and workspace admins.",
     )
 
     @field_validator("api_base_url")
@@ -154,6 +155,13 @@ class SlackSettings(BaseSettings):
     def _known_formats(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         if not value or any(name not in FORMATS for name in value):
             raise ValueError(f"there are: {', '.join(FORMATS)}")
+        return value
+
+    @field_validator("settings_groups")
+    @classmethod
+    def _group_ids(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if not all(re.fullmatch(r"S[A-Z0-9]{2,20}", name) for name in value):
+            raise ValueError("should be the id of a user group, which begins with S, such as S0614TZR7")
         return value
 
 

@@ -74,12 +74,12 @@ class State:
     """What is known of a share's answer.
 
     `share` is the newest version and `job` its job. `message` is the time stamp of the one message that
-    answers it, empty until it is posted; `posting` is set before that is tried. `files` are the transcript's
-    files in the thread, made of what `digest` stands for; `prepared` and `prepared_digest` those that are
-    uploaded and may or may not be in the thread yet. `names` and `merged` are what people said of the
-    speakers' labels, `formats` those that were asked for besides the channel's. `good` is the job of the last
-    version that led to a transcript, shown again where a newer one leads to none. `at` is when it was shared,
-    Unix seconds.
+    answers it, empty until it is posted; `posting` is set before that is tried, first at `since`. `files` are
+    the transcript's files in the thread, made of what `digest` stands for; `prepared` and `prepared_digest`
+    those that are uploaded and may or may not be in the thread yet. `names` and `merged` are what people said
+    of the speakers' labels, `formats` those that were asked for besides the channel's. `good` is the job of
+    the last version that led to a transcript, shown again where a newer one leads to none. `at` is when it
+    was shared. Times are Unix seconds.
     """
 
     share: Share
@@ -87,6 +87,7 @@ class State:
     phase: Phase = "new"
     message: str = ""
     posting: bool = False
+    since: float = 0.0
     files: tuple[str, ...] = ()
     digest: str = ""
     prepared: tuple[str, ...] = ()

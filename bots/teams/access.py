@@ -120,7 +120,8 @@ class Access:
         return "" if self.registration is None else self.registration.app
 
     async def recording(self, share: Share) -> DriveItem:
-        """The file of a share in OneDrive or SharePoint. Raises as `bots.teams.drives.Drives.find`."""
+        """The file of a share in OneDrive or SharePoint. Raises as `bots.teams.drives.Drives.find`. The app
+        finds more than people do: see `bots.teams.rights`."""
         try:
             place = await self.place(share.where, share.team, share.user)
         except Refused:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -31,6 +32,7 @@ from bots.teams.letters import (
     Consented,
     Joined,
     Left,
+    Met,
     Pressed,
     Renamed,
     Retried,
@@ -39,6 +41,8 @@ from bots.teams.letters import (
     Withdrawn,
     load,
 )
+from bots.teams.meetings import Meetings
+from bots.teams.places import Places
 from bots.teams.posting import Posting
 from bots.teams.pressing import Pressing
 from bots.teams.publishing import Publishing
@@ -48,7 +52,7 @@ from bots.teams.results import Shown
 from bots.teams.settings import TeamsSettings, registration_of
 from bots.teams.shares import DOOR, Share, is_past, share_of, taken_up
 from bots.teams.windows import Windows
-from core.errors import AuthFailed, Transient
+from core.errors import AuthFailed, ErniError, Transient
 from core.mailbox import Mailbox
 from core.model import Job, Recording, Stage, Transcript
 from core.ports import AdapterContext, Readiness, Submit, Welcome
@@ -57,6 +61,7 @@ from core.settings import load_settings
 logger = logging.getLogger(__name__)
 
 _LETTERS = "teams:letters"
+_PREPARING_SECONDS = 10.0  # for which a service that starts waits for Microsoft
 
 
 def create(context: AdapterContext) -> TeamsAdapter:
@@ -74,16 +79,33 @@ class TeamsAdapter:
         self._context = context
         self._submit: Submit | None = None
         self._access = Access(settings, registration)
-        self.answers = Answers(context.store, self._access)
+        self._places = Places(context.store)
+        self.answers = Answers(context.store, self._access, self._places)
         self.conversations = Conversations(
-            context.store, self._access, settings, languages=context.settings.languages
+            context.store, self._access, self._places, settings, languages=context.settings.languages
         )
         self._mailbox = Mailbox(context.store, _LETTERS)
+        self._posting = Posting(self._mailbox.post)
         self._consents = Consents(self._access, self.answers, context.jobs)
         self._publishing = Publishing(self._access, self.answers, self._consents, context.jobs)
-        self._reception = Reception(context, self._access, self.answers, self.conversations, self._submitted)
+        self._reception = Reception(
+            context,
+            self._access,
+            self.answers,
+            self.conversations,
+            places=self._places,
+            submit=self._submitted,
+        )
         self._asking = Asking(context, self._access, self.answers, self.conversations, self._reception)
-        self._deeds = Deeds(context, self.answers, self.conversations, self._reception, self._publishing)
+        self._meetings = Meetings(self._access, self.conversations, self._reception, self._posting)
+        self._deeds = Deeds(
+            context,
+            self.answers,
+            self.conversations,
+            self._reception,
+            self._publishing,
+            places=self._places,
+        )
         self._commands = Commands(context, self.answers, self.conversations, self._deeds)
         self.keeping = Keeping(context, self.answers, self.conversations, self._deeds, self._commands)
         self._bars = bars(context.store, self.answers)
@@ -95,7 +117,7 @@ class TeamsAdapter:
     def routes(self) -> Sequence[AbstractRouteDef]:
         """See `core.ports.Routed`."""
         context, access, conversations = self._context, self._access, self.conversations
-        posting = Posting(self._mailbox.post)
+        posting = self._posting
         pressing = Pressing(context.jobs, self.answers, conversations, posting)
         windows = Windows(context, access, self.answers, conversations, posting)
         requests = Requests(access, conversations, posting, context.links)
@@ -104,6 +126,17 @@ class TeamsAdapter:
             Events(posting, conversations, pressing, context.links),
             Invokes(posting, requests, windows, pressing),
         )
+
+    @asynccontextmanager
+    async def prepared(self) -> AsyncIterator[None]:
+        """See `core.ports.Prepared`."""
+        async with self._access.open():
+            try:
+                async with asyncio.timeout(_PREPARING_SECONDS):
+                    await self._access.connector.prepare()
+            except (ErniError, TimeoutError) as error:
+                logger.warning("Teams can't be heard yet: %s", str(error) or "Microsoft is silent.")
+            yield
 
     async def run(self, submit: Submit) -> None:
         """Act on what Teams says, until cancelled."""
@@ -141,9 +174,9 @@ class TeamsAdapter:
     async def deliver(self, transcript: Transcript, job: Job) -> str:
         """Show the transcript in the share's answer, and hand over its files. Idempotent: the answer is one
         card that is changed, and files that are there already are left."""
-        share = share_of(job.recording.address)
+        share = await self._share(job)
         async with self._access.open(), self.answers.hold(share) as hold:
-            if is_past(hold.state, share):
+            if await self._is_past(hold, share):
                 return json.dumps({"superseded": True})
             await self._take_up(hold, share, job)
             await self._publishing.publish(hold, transcript, job.recording)
@@ -151,9 +184,9 @@ class TeamsAdapter:
 
     async def report_failure(self, job: Job, message: str) -> str:
         """Say in the share's answer why there is no transcript."""
-        share = share_of(job.recording.address)
+        share = await self._share(job)
         async with self._access.open(), self.answers.hold(share) as hold:
-            if is_past(hold.state, share):
+            if await self._is_past(hold, share):
                 return json.dumps({"superseded": True})
             await self._take_up(hold, share, job)
             if await self._publishing.restore(hold, f"The new try led to no transcript: {message}"):
@@ -172,17 +205,27 @@ class TeamsAdapter:
         )
 
     async def check(self) -> Readiness:
-        """Whether Microsoft's login knows the app."""
+        """Whether Microsoft's login knows the app, and it is known what Teams signs with."""
         if self._access.registration is None:
             return Readiness(usable=True)
         try:
             async with self._access.open():
                 await self._access.sign_in()
+                await self._access.connector.prepare()
         except AuthFailed as error:
             return Readiness(usable=False, reason=str(error), remedy="See docs/teams.md.")
         return Readiness(usable=True)
 
     # what happens
+
+    async def _share(self, job: Job) -> Share:
+        share = share_of(job.recording.address)
+        return replace(share, where=await self._places.current(share.where))
+
+    async def _is_past(self, hold: Hold, share: Share) -> bool:
+        """Whether nobody waits for what comes of `share`, also because the app was removed meanwhile."""
+        forgotten = not hold.state.at and not await self._places.is_known(share.where)
+        return forgotten or is_past(hold.state, share)
 
     async def _take_up(self, hold: Hold, share: Share, job: Job) -> None:
         """Remember what a crash may have kept from being remembered when the job was submitted."""
@@ -195,9 +238,9 @@ class TeamsAdapter:
         letter = load(text)
         known = True
         if isinstance(letter, Joined):
-            known = await self.conversations.is_known(letter.where)
-        if not isinstance(letter, Left | Asked | Withdrawn):
-            await self.conversations.remember(letter.where)
+            known = await self._places.is_known(letter.where)
+        if not isinstance(letter, Left | Asked | Withdrawn | Met):
+            await self._places.remember(letter.where, letter.team)
         if isinstance(letter, Joined):
             await self._commands.joined(letter, known=known)
         else:
@@ -223,6 +266,8 @@ class TeamsAdapter:
                 await self._consents.consented(letter)
             case Withdrawn():
                 await self._deeds.withdrawn(letter)
+            case Met():
+                await self._meetings.met(letter)
             case Left():
                 await self._deeds.left(letter)
             case Joined():

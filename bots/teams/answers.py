@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import AsyncIterator, Mapping
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -20,10 +20,12 @@ from bots.teams import format as shows
 from bots.teams.access import Access
 from bots.teams.cards import Message
 from bots.teams.incoming import Reference
+from bots.teams.index import Index
+from bots.teams.places import Places
 from bots.teams.records import ChatMessage
 from bots.teams.results import Shown
-from bots.teams.shares import STATE, Share, State
-from bots.teams.troubles import Denied, Gone, Refused, Unshowable
+from bots.teams.shares import OVER, STATE, Share, State
+from bots.teams.troubles import Denied, Gone, Refused, TooLarge, Unshowable
 from core.answering import Hold as AnyHold
 from core.answering import States
 from core.ports import Store
@@ -36,47 +38,95 @@ _MARGIN_SECONDS = 120.0  # that the clocks of Teams and ours may differ
 Hold = AnyHold[State]
 
 
+class _Indexed(States[State]):
+    """States that `index` keeps up with."""
+
+    def __init__(self, store: Store, index: Index) -> None:
+        super().__init__(store, STATE, leases="teams:answers", whose="Teams")
+        self._index = index
+
+    async def put(self, space: str, key: str, state: State) -> None:
+        await super().put(space, key, state)
+        await self._index.note(state)
+
+
 class Answers:
     """The answers to all shares."""
 
-    def __init__(self, store: Store, access: Access) -> None:
+    def __init__(self, store: Store, access: Access, places: Places) -> None:
         self._access = access
-        self._states = States(store, STATE, leases="teams:answers", whose="Teams")
+        self._places = places
+        self._index = Index(store)
+        self._states = _Indexed(store, self._index)
 
     async def state(self, share: str) -> State | None:
         """What is known of a share, by its id."""
         return await self._states.get(SPACE, share)
 
     async def states(self) -> list[State]:
-        """All that is known, newest first."""
+        """All that is known, newest first. Slow: for rounds that take their time."""
         return sorted(await self._states.all(SPACE), key=lambda state: -state.at)
+
+    async def in_message(self, conversation: str, message: str) -> list[State]:
+        """What is known of the recordings in a message."""
+        return await self._those(await self._index.of_message(conversation, message))
+
+    async def running(self, conversation: str) -> list[State]:
+        """What is known of the shares in a conversation that are not over, the oldest first."""
+        found = await self._those(await self._index.running(conversation))
+        return [state for state in found if state.phase not in OVER]  # the index may be a step behind
+
+    async def is_answer(self, where: Reference, message: str) -> bool:
+        """Whether a message of the app answers a share."""
+        return bool(message and await self._index.answered_by(where.conversation, message))
+
+    async def _those(self, shares: Iterable[str]) -> list[State]:
+        found = [await self.state(share) for share in shares]
+        return [state for state in found if state is not None]
 
     async def forget(self, share: Share) -> None:
         """Drop what is known of a share."""
+        await self._index.forget(share)
         await self._states.forget(SPACE, share.id)
 
-    def hold(self, share: Share) -> AbstractAsyncContextManager[Hold]:
+    @asynccontextmanager
+    async def hold(self, share: Share) -> AsyncIterator[Hold]:
         """The share's answer for oneself. See `core.answering.States.hold`."""
-        return self._states.hold(SPACE, share.id, State(share=share))
+        async with self._states.hold(SPACE, share.id, State(share=share)) as hold:
+            await self._locate(hold)
+            yield hold
 
-    def hold_if_free(self, share: Share) -> AbstractAsyncContextManager[Hold | None]:
+    @asynccontextmanager
+    async def hold_if_free(self, share: Share) -> AsyncIterator[Hold | None]:
         """The same without waiting: None if somebody else has it."""
-        return self._states.hold_if_free(SPACE, share.id, State(share=share))
+        async with self._states.hold_if_free(SPACE, share.id, State(share=share)) as hold:
+            if hold is not None:
+                await self._locate(hold)
+            yield hold
 
-    async def say(self, hold: Hold, message: Message, *, anew: bool = True) -> None:
-        """Show something in the answer. It is posted if it was not yet, or if somebody deleted it; without
-        `anew` it is only changed, where it is. Raises Rejected if there is no place for it."""
+    async def _locate(self, hold: Hold) -> None:
+        """Teams may be reached under another address than when the share was taken in."""
+        share = hold.state.share
+        hold.state = replace(hold.state, share=replace(share, where=await self._places.current(share.where)))
+
+    async def say(
+        self, hold: Hold, message: Message, *, anew: bool = True, smaller: Message | None = None
+    ) -> None:
+        """Show something in the answer, or `smaller` if Teams finds it too large. It is posted if it was not
+        yet, or if somebody deleted it; without `anew` it is only changed, where it is. Raises Rejected if
+        there is no place for it."""
         if not await self._is_there(hold, anew=anew):
             return
         share = hold.state.share
+        versions = [_marked(each, share.id) for each in (message, smaller) if each is not None]
         try:
-            await self._update(share.where, hold.state.message, _marked(message, share.id))
+            await self._update(share.where, hold.state.message, *versions)
         except Gone:
             if not anew:
                 raise
             await hold.save(replace(hold.state, message=""))
             await self._is_there(hold, anew=True)
-            await self._update(share.where, hold.state.message, _marked(message, share.id))
+            await self._update(share.where, hold.state.message, *versions)
 
     async def announce(self, hold: Hold) -> None:
         """Say that the transcript will come. Raises as `say`."""
@@ -109,12 +159,19 @@ class Answers:
             logger.error("Teams does not take a card (%s): shown as text", error)  # noqa: TRY400  (foreseen)
             return await self._access.connector.send(where, _text(message))
 
-    async def _update(self, where: Reference, message: str, shown: Message) -> None:
-        try:
-            await self._access.connector.update(where, message, _activity(shown))
-        except Unshowable as error:
-            logger.error("Teams does not take a card (%s): shown as text", error)  # noqa: TRY400  (foreseen)
-            await self._access.connector.update(where, message, _text(shown))
+    async def _update(self, where: Reference, message: str, *versions: Message) -> None:
+        """Show the first of the `versions` that Teams takes, else the first as text."""
+        for shown in versions:
+            try:
+                await self._access.connector.update(where, message, _activity(shown))
+            except TooLarge as error:
+                logger.warning("Teams does not take a card: %s", error)
+            except Unshowable as error:
+                logger.error("Teams does not take a card: %s", error)  # noqa: TRY400  (foreseen)
+                break
+            else:
+                return
+        await self._access.connector.update(where, message, _text(versions[0]))
 
     async def _find(self, hold: Hold) -> None:
         """The message that an earlier try may have posted."""
@@ -141,11 +198,13 @@ class Answers:
                 yield message
 
     async def pressed(self, share: str, card: str) -> None:
-        """A button of a share's answer was pressed on the message `card`: if that is not the answer, it is
-        one that was left over."""
+        """A button of a share's answer was pressed on the message `card`: if that is not the answer, nor one
+        to another share, it is one that was left over."""
         state = await self.state(share)
         if state is None or not card or card == state.message:
             return
+        if await self._index.answered_by(state.share.where.conversation, card) not in {"", share}:
+            return  # whoever pressed made that up
         async with self.hold(state.share) as hold:
             if not hold.state.message and hold.state.posting:
                 await hold.save(replace(hold.state, message=card, posting=False))

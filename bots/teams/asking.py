@@ -9,9 +9,11 @@ from collections.abc import AsyncIterator
 from bots.teams import notes
 from bots.teams.access import Access
 from bots.teams.answers import Answers
+from bots.teams.cards import Message
 from bots.teams.conversations import Conversations
 from bots.teams.letters import TOLD, Asked, Shared
-from bots.teams.notices import note
+from bots.teams.links import message_link
+from bots.teams.notices import note, pointer
 from bots.teams.reception import Reception
 from bots.teams.records import ChatMessage, Place
 from bots.teams.shares import OVER, Found, Share, State, found_in, is_alone
@@ -25,6 +27,7 @@ logger = logging.getLogger(__name__)
 
 _LAG_SECONDS = 15.0  # for which Graph may not show a message yet that an activity told of
 _REPLIES = 50  # of a thread that are looked at, the newest first
+_BACK = 200  # messages of a chat among which the recording of a meeting is looked for
 
 
 class Asking:
@@ -62,10 +65,12 @@ class Asking:
                 return
             if message is None or (not message.user and not policy.bots and not message.recording):
                 return  # deleted at once, or another app's
+            if message.app and message.app == self._access.app:
+                return
             found = found_in(message, self._links.covers, asked=False)
         for each in found:
             share = self._reception.share(letter, each, message=letter.message, now=time.time())
-            await self._reception.accept(share, policy)
+            await self._reception.accept(share, policy, by=None if each.of_meeting else each.user)
 
     async def asked(self, letter: Asked) -> None:
         """Transcribe what somebody asks for, or say why not. What was dealt with is not dealt with again."""
@@ -79,7 +84,7 @@ class Asking:
     async def _deal_with(self, letter: Asked) -> None:
         here = await self._conversations.policy(letter.where)
         if here.mode is Mode.NEVER:
-            await self._tell(letter, notes.SWITCHED_OFF)
+            await self._tell(letter, note(notes.switched_off(letter.where)))
             return
         policy = load_policy(letter.policy, here) if letter.policy else here
         try:
@@ -88,10 +93,10 @@ class Asking:
             logger.error("what somebody asks for can't be read: %s", error)  # noqa: TRY400  (an operator's)
             # In somebody's own chat it is less likely than that there is nothing.
             alone = is_alone(letter.where)
-            await self._tell(letter, notes.NOTHING_TO_TRANSCRIBE if alone else str(error))
+            await self._tell(letter, note(notes.NOTHING_TO_TRANSCRIBE if alone else str(error)))
             return
         if not meant:
-            await self._tell(letter, notes.NOTHING_TO_TRANSCRIBE)
+            await self._tell(letter, note(notes.NOTHING_TO_TRANSCRIBE))
         for share in meant:
             await self._take(letter, share, policy)
 
@@ -100,16 +105,23 @@ class Asking:
         known = await self._answers.state(share.id)
         repeated = known is not None and bool(letter.request) and known.asked == letter.request
         if known is None or repeated:  # nobody asked twice: this process, or another one, died over it
-            await self._reception.accept(share, policy, asked=letter.request)
+            await self._reception.accept(share, policy, by=letter.user, asked=letter.request)
         elif await self._came_to_nothing(known):
             version = known.share.version + 1
-            await self._reception.again(known, policy, version=version, asked=letter.request)
+            await self._reception.again(known, policy, version=version, by=letter.user, asked=letter.request)
         elif known.message and letter.request:
-            done = known.phase == "done"
-            said = "was transcribed already" if done else "is being transcribed"
-            await self._tell(letter, f"This recording {said}: see above in this conversation.")
+            await self._tell(letter, pointer(await self._address(known), done=known.phase == "done"))
         else:
-            await self._reception.accept(share, policy, asked=letter.request)
+            await self._reception.accept(share, policy, by=letter.user, asked=letter.request)
+
+    async def _address(self, state: State) -> str:
+        """Where the answer to a share is; empty if that can't be said."""
+        share = state.share
+        try:
+            place = await self._access.place(share.where, share.team, share.user)
+        except Rejected:
+            return ""
+        return message_link(share.where, state.message, team=place.team) if self._access.app else ""
 
     async def _came_to_nothing(self, state: State) -> bool:
         if state.phase in OVER or not state.job:
@@ -126,6 +138,22 @@ class Asking:
                 continue
             if found := found_in(message, self._links.covers, asked=True):
                 return self._shares(letter, message.id, found)
+        return await self._newest_of_meeting(letter)
+
+    async def _newest_of_meeting(self, letter: Asked) -> list[Share]:
+        """What Teams writes about the recording of a meeting can't be replied to: in its chat the newest one
+        is meant, where nothing else is."""
+        if letter.where.kind == "channel" or is_alone(letter.where):
+            return []
+        left = _BACK
+        place = await self._access.place(letter.where, letter.team, letter.user)
+        async for message in self._access.graph.recent(place):
+            if message.recording:
+                found = found_in(message, self._links.covers, asked=True)
+                return self._shares(letter, message.id, found)
+            left -= 1
+            if not left:
+                break
         return []
 
     def _shares(self, letter: Asked, message: str, found: tuple[Found, ...]) -> list[Share]:
@@ -162,10 +190,10 @@ class Asking:
                 raise Transient("Graph does not show a message yet.", retry_after=1.0) from None
             return None
 
-    async def _tell(self, letter: Asked, text: str) -> None:
+    async def _tell(self, letter: Asked, message: Message) -> None:
         if not letter.request:
             return
         try:
-            await self._answers.tell(letter.where, note(text))
+            await self._answers.tell(letter.where, message)
         except Rejected as error:
             logger.info("somebody who asked could not be told: %s", type(error).__name__)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
@@ -30,6 +31,7 @@ Trouble = Callable[[int, Mapping[str, str], Json], ErniError]
 """Our error for the status, the headers and the body of an answer."""
 
 _MOST_BYTES: Final = 16 * 2**20
+_SURROGATE: Final = re.compile(rb"\\u[dD][89a-fA-F]")
 _YOUNG: Final = 60.0  # seconds; an older token may lack what an admin granted since
 
 
@@ -63,11 +65,14 @@ async def body_of(response: httpx.Response) -> bytes:
 
 
 def json_of(body: bytes) -> Json | None:
-    """The JSON object in a body; an empty one if there is no body, None if it is anything else."""
+    """The JSON object in a body; an empty one if there is no body, None if it is anything else. Its texts can
+    be kept: half a character, as is left of names that were cut, is a question mark."""
     if not body.strip():
         return {}
     try:
         found = json.loads(body)
+        if _SURROGATE.search(body):
+            found = json.loads(json.dumps(found, ensure_ascii=False).encode(errors="replace"))
     except (ValueError, RecursionError):
         return None
     return found if isinstance(found, dict) else None

@@ -119,9 +119,11 @@ def _literal(text: str) -> str:
     return text.replace("{{", f"{{{_BREAK}{{")
 
 
-def rich(*runs: Element, spacing: str = "") -> Element:
-    """A paragraph."""
+def rich(*runs: Element, spacing: str = "", right: bool = False) -> Element:
+    """A paragraph; `right`: at the right edge, as numbers are."""
     found: Element = {"type": "RichTextBlock", "inlines": list(runs)}
+    if right:
+        found["horizontalAlignment"] = "right"
     return found | ({"spacing": spacing} if spacing else {})
 
 

@@ -13,7 +13,7 @@ from bots.teams.conversations import Conversations
 from bots.teams.deeds import Deeds
 from bots.teams.letters import TOLD, Joined, Told
 from bots.teams.notices import Entry, help_text, note, status_text
-from bots.teams.shares import OVER, State, is_alone
+from bots.teams.shares import State, is_alone
 from core.errors import Rejected
 from core.model import Stage
 from core.pace import overall
@@ -67,9 +67,8 @@ class Commands:
                 await self._store.forget(TOLD, key)
 
     async def _running(self, letter: Told) -> list[Entry]:
-        here = letter.where.conversation
-        states = [state for state in await self._answers.states() if state.share.where.conversation == here]
-        return [await self._entry(state) for state in states if state.phase not in OVER]
+        running = await self._answers.running(letter.where.conversation)
+        return [await self._entry(state) for state in running]
 
     async def _entry(self, state: State) -> Entry:
         view = await self._jobs.view(state.job)

@@ -33,7 +33,6 @@ from msrest.pipeline.async_abc import AsyncHTTPSender, AsyncPipeline
 from msrest.pipeline.universal import RawDeserializer
 from msrest.universal_http import HTTPClientResponse
 
-from bots.teams.addresses import is_loopback
 from bots.teams.calls import Answer, Calls
 from bots.teams.hosts import Forbidden, Hosts, parsed
 from bots.teams.incoming import Incoming, Reference
@@ -43,6 +42,7 @@ from bots.teams.settings import Registration, TeamsSettings
 from bots.teams.tokens import AppToken
 from bots.teams.troubles import Unsure, from_connector
 from bots.teams.trust import CHANNEL, Neighbourhood, Trust
+from core.addresses import is_loopback
 
 _PAGE: Final = 500
 _MOST_PAGES: Final = 200
@@ -71,15 +71,23 @@ class Connector:
         self._groups: dict[str, str] = {}
         self._issuer: Issuer | None = None
         self._trust: Trust | Neighbourhood = Neighbourhood()
-        token = None
+        token: AppToken | None = None
         if registration is not None:
             self._issuer = Issuer(client, hosts, settings.openid_metadata)
             self._trust = Trust(self._issuer, registration)
             token = AppToken(
                 client, registration, login_base_url=settings.login_base_url, scope=self._issuer.name
             )
+        self._token = token
         self._calls = Calls(client, who="Teams", token=token)
         self._adapter = CloudAdapter(_Outgoing(self._calls))
+
+    async def prepare(self) -> None:
+        """Get what the first request would have to wait for: the keys that requests are checked with, and the
+        app's token. Raises Transient, Denied or Misconfigured."""
+        if self._issuer is not None and self._token is not None:
+            await self._issuer.name()
+            await self._token.get()
 
     async def tend(self) -> None:
         """Keep ready what checking a request needs, until cancelled."""

@@ -12,11 +12,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from bots.teams import notes
 from bots.teams.access import Access
 from bots.teams.answers import Answers, Hold
 from bots.teams.files import CONSENT, FILE_INFO, consent_card, file_card
 from bots.teams.letters import Consented
-from bots.teams.shares import File, State
+from bots.teams.notices import note
+from bots.teams.shares import File, State, is_alone
 from bots.teams.troubles import Denied, Gone, Refused
 from bots.teams.upload import fill, shown_name
 from core.model import Recording, Transcript
@@ -25,6 +27,8 @@ from core.relabelling import relabel
 from core.render.files import Rendered, rendered
 
 logger = logging.getLogger(__name__)
+
+_NOT_NOW = "A new transcript is being made. Its files can be accepted when it is there."
 
 
 class Consents:
@@ -60,17 +64,33 @@ class Consents:
         state = await self._answers.state(letter.share)
         if state is None or state.share.where.conversation != letter.where.conversation:
             return
+        if not is_alone(letter.where) or await self._answers.is_answer(letter.where, letter.card):
+            return  # Teams asks nobody there: whoever sent that made it up
         async with self._answers.hold(state.share) as hold:
             known = hold.state.files.get(letter.format)
-            if known is None or hold.state.phase != "done" or letter.card not in {known.message, ""}:
+            if known is None or hold.state.phase in {"failed", "stopped", "deleted"}:
                 return
             if not letter.upload:
-                await self._forgo(hold, letter.format, known)
-                return
-            file = await self._made(hold.state, letter.format)
-            if file is None or (known.taken and known.digest == _digest(file)):
-                return
-            await self._hand_over(hold, letter, known, file)
+                await self._forgo(hold, letter, known)
+            elif hold.state.phase != "done":
+                await self._answers.tell(letter.where, note(_NOT_NOW))
+            else:
+                await self._wanted(hold, letter, known)
+
+    async def _wanted(self, hold: Hold, letter: Consented, known: File) -> None:
+        file = await self._made(hold.state, letter.format)
+        if file is None:
+            await self._answers.tell(letter.where, note(notes.NOT_KEPT))
+            return
+        other = known.message if letter.card not in {known.message, ""} else ""
+        if known.taken and known.digest == _digest(file):
+            if other:
+                await self._remove(hold, letter.card)
+            return
+        # A question may be there twice, where it was not known that it had been asked: this one counts now.
+        await self._hand_over(hold, letter, replace(known, message=letter.card or known.message), file)
+        if other:
+            await self._remove(hold, other)
 
     async def _hand_over(self, hold: Hold, letter: Consented, known: File, file: Rendered) -> None:
         began = hashlib.sha256(letter.upload.encode()).hexdigest()[:16]
@@ -83,8 +103,11 @@ class Consents:
             # An upload that was begun before a crash and is over now has arrived.
             if not repeated:
                 await _keep(hold, letter.format, replace(known, filling=""))
-                await self._show(hold, known.message, _asks(hold.state, file))
+                await self._show(hold, known.message, _asks(hold.state, file, late=True))
                 return
+        except Refused as error:
+            await self._answers.tell(letter.where, note(error.user_message))
+            return
         shown = file_card(
             letter.name or shown_name(file.name),
             unique_id=letter.unique_id,
@@ -92,18 +115,24 @@ class Consents:
             url=letter.url,
         )
         await self._show(hold, known.message, _message(shown))
-        taken = replace(known, taken=True, digest=_digest(file), filling="")
+        taken = replace(known, taken=True, declined=False, digest=_digest(file), filling="")
         await _keep(hold, letter.format, taken)
 
-    async def _forgo(self, hold: Hold, format_name: str, known: File) -> None:
+    async def _forgo(self, hold: Hold, letter: Consented, known: File) -> None:
         """Nobody wants it: the question goes."""
+        if letter.card not in {known.message, ""}:
+            await self._remove(hold, letter.card)
         if known.taken:
             return
+        if known.message:
+            await self._remove(hold, known.message)
+        await _keep(hold, letter.format, File(name=known.name, declined=True))
+
+    async def _remove(self, hold: Hold, question: str) -> None:
         try:
-            await self._access.connector.delete(hold.state.share.where, known.message)
+            await self._access.connector.delete(hold.state.share.where, question)
         except Refused as error:
             logger.info("a question stays: %s", error.code)
-        await _keep(hold, format_name, File(name=known.name, declined=True))
 
     async def _made(self, state: State, format_name: str) -> Rendered | None:
         """The file as it is now; None if the transcript is not kept any more."""
@@ -142,9 +171,9 @@ async def _keep(hold: Hold, format_name: str, file: File) -> None:
     await hold.save(replace(hold.state, files={**hold.state.files, format_name: file}))
 
 
-def _asks(state: State, file: Rendered) -> Mapping[str, Any]:
+def _asks(state: State, file: Rendered, *, late: bool = False) -> Mapping[str, Any]:
     name, size = shown_name(file.name), len(file.data)
-    return _message(consent_card(name, size, share=state.share.id, format_name=file.format))
+    return _message(consent_card(name, size, share=state.share.id, format_name=file.format, late=late))
 
 
 def _message(attachment: Mapping[str, Any]) -> Mapping[str, Any]:

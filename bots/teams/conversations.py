@@ -7,9 +7,9 @@ from dataclasses import replace
 
 from bots.teams.access import Access
 from bots.teams.incoming import Reference
-from bots.teams.records import Place
+from bots.teams.places import Places
 from bots.teams.settings import TeamsSettings
-from bots.teams.shares import is_alone
+from bots.teams.shares import Share, is_alone
 from bots.teams.troubles import Gone, Removed
 from core.policies import ChannelPolicy, Mode, dump_policy, load_policy, may_change
 from core.ports import Store
@@ -18,19 +18,23 @@ from core.voices import OWN_WORKSPACE
 logger = logging.getLogger(__name__)
 
 _POLICIES = "teams:policies"
-_PLACES = "teams:places"
-_REMEMBERED = 4096
 
 
 class Conversations:
     """All conversations of the organisation."""
 
     def __init__(
-        self, store: Store, access: Access, settings: TeamsSettings, *, languages: tuple[str, ...]
+        self,
+        store: Store,
+        access: Access,
+        places: Places,
+        settings: TeamsSettings,
+        *,
+        languages: tuple[str, ...],
     ) -> None:
         self._store = store
         self._access = access
-        self._kept: dict[str, str] = {}
+        self._places = places
         self.default = ChannelPolicy(
             mode=Mode(settings.transcribe), formats=settings.formats, languages=languages
         )
@@ -55,33 +59,43 @@ class Conversations:
         """Whether `user` may change what holds there: owners of the team, people of the chat. Raises
         MissingPermission if that can't be seen."""
         if where.kind != "channel":
-            return may_change(user, direct=True, creator=None, admin=False)
-        return may_change(user, direct=False, creator=None, admin=await self.owns(where, team, user))
+            return may_change(user, direct=await self._belongs(where, user), creator=None, admin=False)
+        return may_change(user, direct=False, creator=None, admin=await self._owns(where, team, user))
 
-    async def owns(self, where: Reference, team: str, user: str) -> bool:
-        """Whether `user` owns the team that a channel is in. Raises MissingPermission."""
-        if where.kind != "channel" or not user:
-            return False
+    async def may_delete(self, share: Share, user: str) -> bool:
+        """Whether `user` may delete the transcript of a share: who shared the recording, and owners of the
+        team; in a chat that they have left, its people. Raises as `may_change`."""
+        where = share.where
+        if is_alone(where) or (user and user == share.user):
+            return True
+        if where.kind == "channel":
+            return await self._owns(where, share.team, user)
+        return not await self._is_member(where, share.user) and await self._belongs(where, user)
+
+    async def _owns(self, where: Reference, team: str, user: str) -> bool:
         group = await self._access.connector.group(where, team)
-        return user in await self._access.graph.owners(Place(team=group))
+        found = await self._access.graph.member(group, user)
+        return found is not None and found.is_owner
 
-    async def remember(self, where: Reference) -> None:
-        """The app is there: something came from it."""
-        kept = replace(where, root="").to_json()
-        if self._kept.get(where.conversation) == kept:
-            return
-        await self._store.remember(_PLACES, where.conversation, kept)
-        while len(self._kept) >= _REMEMBERED:
-            del self._kept[next(iter(self._kept))]
-        self._kept[where.conversation] = kept
+    async def _belongs(self, where: Reference, user: str) -> bool:
+        """Whether somebody is in a chat now and no guest there. In development there are no guests."""
+        if is_alone(where) or self._access.registration is None:
+            return True
+        try:
+            person = await self._access.connector.member(where, user) if user else None
+        except Gone:
+            return False
+        return person is not None and not person.is_guest and person.tenant in {"", where.tenant}
 
-    async def is_known(self, where: Reference) -> bool:
-        """Whether anything came from there before."""
-        return await self._store.recall(_PLACES, where.conversation) is not None
+    async def _is_member(self, where: Reference, user: str) -> bool:
+        try:
+            return bool(user) and bool((await self._access.connector.member(where, user)).id)
+        except Gone:
+            return False
 
     async def is_in(self, where: Reference, user: str) -> bool:
         """Whether the app can answer there. `user` is somebody in the conversation, by either id."""
-        if await self.is_known(where):
+        if await self._places.is_known(where):
             return True
         try:
             await self._access.connector.member(where, user)
@@ -91,12 +105,7 @@ class Conversations:
             return where.kind != "personal"  # the app is there, and doesn't know of this person
         return True
 
-    async def lost(self, conversation: str) -> None:
-        """The app turned out not to be there (any more)."""
-        self._kept.pop(conversation, None)
-        await self._store.forget(_PLACES, conversation)
-
     async def forget(self, conversation: str) -> None:
         """Drop what was chosen and noted there."""
-        await self.lost(conversation)
+        await self._places.lost(conversation)
         await self._store.forget(_POLICIES, conversation)

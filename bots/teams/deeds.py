@@ -13,6 +13,7 @@ from bots.teams.cards import Message
 from bots.teams.conversations import Conversations
 from bots.teams.letters import Chosen, Left, Pressed, Renamed, Retried, Told, Withdrawn
 from bots.teams.notices import note
+from bots.teams.places import Places
 from bots.teams.publishing import Publishing
 from bots.teams.reception import Reception
 from bots.teams.results import Shown
@@ -39,7 +40,10 @@ class Deeds:
         conversations: Conversations,
         reception: Reception,
         publishing: Publishing,
+        *,
+        places: Places,
     ) -> None:
+        self._places = places
         self._jobs = context.jobs
         self._store = context.store
         self._answers = answers
@@ -72,9 +76,13 @@ class Deeds:
         if state is None:
             return
 
+        if state.share.version != letter.version or state.phase != "done":
+            await self._tell(letter, notes.TOO_LATE)  # the speakers are others by now
+            return
+        names, merged = letter.names, letter.merged
+
         def named(now: State) -> State:
-            names = {**now.names, **letter.names}
-            return replace(now, names=names, merged=amended(now.merged, letter.merged))
+            return replace(now, names={**now.names, **names}, merged=amended(now.merged, merged))
 
         await self._change(letter, state, named)
         await self._store.audit("renamed", {"share": letter.share, "by": letter.user})
@@ -82,9 +90,9 @@ class Deeds:
     async def retried(self, letter: Retried) -> None:
         """Recognise once more, with other settings."""
         state = await self._state(letter)
-        if state is not None:
+        if state is not None and state.phase != "deleted":
             policy = load_policy(letter.policy, self._conversations.default)
-            await self._reception.again(state, policy, version=letter.version)
+            await self._reception.again(state, policy, version=letter.version, by=letter.user)
 
     async def chosen(self, letter: Chosen) -> None:
         """Let what somebody chose for a conversation hold from now on, if they may choose."""
@@ -98,12 +106,9 @@ class Deeds:
         """Stop whatever is being transcribed in a conversation, in a channel in this thread. False: nothing
         is."""
         stopped = False
-        for state in await self._answers.states():
-            where = state.share.where
-            here = where.conversation == letter.where.conversation
+        for state in await self._answers.running(letter.where.conversation):
             # What is written in a thread is about that thread, a new post about the whole channel.
-            meant = letter.where.root in {"", letter.message, where.root}
-            if here and meant and state.phase not in OVER:
+            if letter.where.root in {"", letter.message, state.share.where.root}:
                 stopped = await self.stop(state, letter.user_name) or stopped
         return stopped
 
@@ -121,17 +126,15 @@ class Deeds:
 
     async def withdrawn(self, letter: Withdrawn) -> None:
         """The message is gone: stop working on its recordings, and take their transcripts away if the
-        conversation wants it."""
-        for state in await self._answers.states():
-            share = state.share
-            same = (share.where.conversation, share.message) == (letter.where.conversation, letter.message)
-            if not same or state.phase == "deleted":
+        conversation wants it. What waits to be taken in is not any more."""
+        await self._reception.withdraw(letter.where, letter.message)
+        goes = (await self._conversations.policy(letter.where)).delete_with_recording
+        for state in await self._answers.in_message(letter.where.conversation, letter.message):
+            if state.phase == "deleted":
                 continue
-            policy = await self._conversations.policy(share.where)
-            goes = policy.delete_with_recording
             if goes or (state.phase not in OVER and await self._is_cancelled(state.job)):
-                await self._jobs.cancel(state.job)
-                async with self._answers.hold(share) as hold:
+                async with self._answers.hold(state.share) as hold:
+                    await self._jobs.cancel(hold.state.job)
                     await self._take_away(hold, shows.deleted(_shown(hold.state), None))
 
     async def expire(self, state: State, days: int) -> None:
@@ -144,6 +147,8 @@ class Deeds:
     async def left(self, letter: Left) -> None:
         """The app was taken out of a conversation or team: nothing of it is kept. Repeatable."""
         conversations = {letter.where.conversation}
+        if letter.whole and letter.team:
+            conversations.update(await self._places.of_team(letter.team))
         for state in await self._answers.states():
             share = state.share
             of_team = letter.whole and letter.team and share.team == letter.team
@@ -172,8 +177,8 @@ class Deeds:
         return view is not None and view.state is JobState.CANCELLED
 
     async def _delete(self, letter: Pressed, state: State) -> None:
-        await self._jobs.cancel(state.job)
         async with self._answers.hold(state.share) as hold:
+            await self._jobs.cancel(hold.state.job)  # also one that somebody has just begun
             name = letter.user_name or "somebody"
             await self._take_away(hold, shows.deleted(_shown(state), name))
         await self._store.audit("transcript deleted", {"share": letter.share, "by": letter.user})

@@ -7,7 +7,7 @@ from typing import Final
 from urllib.parse import quote
 
 from bots.teams.graph import Graph, quoted
-from bots.teams.records import Drive, DriveItem, Place, below, mapping, share_token, text
+from bots.teams.records import Drive, DriveItem, Grant, Place, below, mapping, share_token, text
 from bots.teams.troubles import Gone, MissingPermission, Need, Refused
 from core.errors import Transient
 
@@ -53,14 +53,14 @@ class Drives:
     async def _in_library(self, url: str, place: Place) -> DriveItem | None:
         try:
             folder = await self.folder(place)
-            drive = await self._drive(f"/drives/{quoted(folder.drive)}")
+            drive = await self.drive(folder.drive)
         except (MissingPermission, Gone):
             return None
         return await self._in_drive(url, drive)
 
     async def _in_onedrive(self, url: str, person: str) -> DriveItem | None:
         try:
-            drive = await self._drive(f"/users/{quoted(person)}/drive")
+            drive = await self.onedrive(person)
         except (MissingPermission, Gone):
             return None
         return await self._in_drive(url, drive)
@@ -77,8 +77,21 @@ class Drives:
         path = f"/teams/{quoted(place.team)}/channels/{quoted(place.channel)}/filesFolder"
         return _known(DriveItem.from_payload(await self.graph.get(READ, path)))
 
+    async def drive(self, drive: str) -> Drive:
+        """A document library."""
+        return await self._drive(f"/drives/{quoted(drive)}")
+
+    async def onedrive(self, person: str) -> Drive:
+        """Somebody's OneDrive. Raises Gone if they have none."""
+        return await self._drive(f"/users/{quoted(person)}/drive")
+
+    async def grants(self, item: DriveItem) -> list[Grant]:
+        """Who can open a file besides those who can open all of its library, as far as Graph tells."""
+        path = f"{at(item.drive, item.id)}/permissions"
+        return [Grant.from_payload(each) async for each in self.graph.listed(READ, path)]
+
     async def _drive(self, path: str) -> Drive:
-        found = Drive.from_payload(await self.graph.get(READ, f"{path}?$select=id,webUrl"))
+        found = Drive.from_payload(await self.graph.get(READ, f"{path}?$select=id,webUrl,owner"))
         if not found.id:
             raise Transient("Microsoft Graph answered without a drive.")
         return found

@@ -8,21 +8,25 @@ from __future__ import annotations
 import re
 import time
 from dataclasses import replace
+from datetime import datetime
+from html import unescape
 
 from bots.teams.commands import WORDS
 from bots.teams.conversations import Conversations
 from bots.teams.incoming import Incoming
-from bots.teams.letters import Asked, Joined, Left, Shared, Told, Withdrawn
+from bots.teams.letters import Asked, Joined, Left, Met, Shared, Told, Withdrawn
 from bots.teams.posting import Posting, origin
 from bots.teams.presses import read_press
 from bots.teams.pressing import Pressing
-from bots.teams.records import links_in
+from bots.teams.records import links_in, text
 from bots.teams.shares import Found, is_alone, linked, sent_in
 from core.policies import Mode
 from core.ports import Links
 
-_MENTION = re.compile(r"<at[^>]*>.*?</at>", re.DOTALL)
+_MENTION = re.compile(r"<at[^<>]*>[^<]*</at>")
 _BARE_LINK = re.compile(r"https://[^\s<>\"]+")
+MEETING_END = "application/vnd.microsoft.meetingEnd"
+_LATE_SECONDS = 3600.0  # by which Teams may tell later that a meeting ended
 _GONE = frozenset({"channelDeleted", "teamDeleted", "teamHardDeleted"})
 
 
@@ -44,6 +48,8 @@ class Events:
                 await self._message(incoming)
             case "messageUpdate" if incoming.event == "editMessage":
                 await self._requested(incoming, edited=True)
+            case "event" if incoming.name == MEETING_END:
+                await self._met(incoming)
             case "messageDelete":
                 letter = Withdrawn(**origin(incoming), message=incoming.id)
                 await self._posting.keep(letter, incoming.id)
@@ -62,22 +68,37 @@ class Events:
 
     async def _requested(self, incoming: Incoming, *, edited: bool) -> None:
         """A message, or what became of one."""
-        if not incoming.user or not incoming.id:
-            return  # another app's
-        if is_alone(incoming.where):
+        if not incoming.id:
+            return
+        if incoming.user and is_alone(incoming.where):
             await self._written_to(incoming, edited=edited)
-        elif incoming.mentions_app:
+        elif incoming.user and incoming.mentions_app:
             await self._asked(incoming, (), edited=edited)
-        elif (await self._conversations.policy(incoming.where)).mode is Mode.ALL:
+        elif await self._is_looked_at(incoming):
             letter = Shared(**origin(incoming), message=incoming.id, look=True, at=time.time())
             await self._posting.keep(letter, incoming.id)
+
+    async def _is_looked_at(self, incoming: Incoming) -> bool:
+        """Whether what nobody addressed to the app is looked at: what people write, or also other apps."""
+        if is_alone(incoming.where):
+            return False
+        policy = await self._conversations.policy(incoming.where)
+        return policy.mode is Mode.ALL and (policy.bots or bool(incoming.user))
+
+    async def _met(self, incoming: Incoming) -> None:
+        """A meeting ended, and its recording may come."""
+        if incoming.where.kind == "channel":
+            return  # in whose thread it was is not said
+        if (await self._conversations.policy(incoming.where)).mode is Mode.ALL:
+            at = _seconds(text(incoming.value, "EndTime"), now=time.time())
+            await self._posting.keep(Met(**origin(incoming), meeting=incoming.meeting, at=at))
 
     async def _written_to(self, incoming: Incoming, *, edited: bool) -> None:
         """Somebody wrote to the app alone."""
         found = self._found(incoming)
         if found and _word(incoming) != "transcribe":
             shared = Shared(**origin(incoming), message=incoming.id, found=found)
-            await self._posting.keep(shared, incoming.id)
+            await self._posting.keep(shared, incoming.id, *_version(incoming))
         elif found or not edited:
             await self._asked(incoming, found, edited=edited)
 
@@ -97,12 +118,12 @@ class Events:
                 request="" if edited else incoming.id,
                 at=time.time(),
             )
-            await self._posting.keep(asked, incoming.id)
+            await self._posting.keep(asked, incoming.id, *_version(incoming))
 
     def _found(self, incoming: Incoming) -> tuple[Found, ...]:
         """What somebody sent to the app, or linked to."""
         html = [each.content for each in incoming.attachments if each.kind == "text/html"]
-        urls = [*_BARE_LINK.findall(incoming.text), *(url for text in html for url in links_in(text))]
+        urls = [*_BARE_LINK.findall(incoming.text), *(url for each in html for url in links_in(each))]
         found = [
             *sent_in(incoming.downloads, incoming.user),
             *linked(tuple(dict.fromkeys(urls)), incoming.user, self._links.covers, asked=True),
@@ -130,6 +151,21 @@ class Events:
             await self._posting.keep(Joined(**origin(incoming)), "")
 
 
+def _version(incoming: Incoming) -> tuple[str, ...]:
+    """What tells one change of a message from another; nothing where it is new."""
+    return () if incoming.kind == "message" else (text(incoming.payload, "timestamp"),)
+
+
+def _seconds(moment: str, *, now: float) -> float:
+    """When a meeting ended, Unix seconds; `now` where that is not said, or makes no sense."""
+    try:
+        at = datetime.fromisoformat(moment).timestamp()
+    except ValueError:
+        return now
+    return at if now - _LATE_SECONDS < at < now else now
+
+
 def _word(incoming: Incoming) -> str:
     """What somebody wrote, if that is but a word or two for the app."""
-    return _MENTION.sub(" ", incoming.text).strip().lower()
+    said = unescape(_MENTION.sub(" ", incoming.text))
+    return " ".join(said.split()).strip(" .,!?").lower()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from typing import Final
 
 from bots.teams import cards
 from bots.teams.cards import Element, rich, run
@@ -10,10 +11,13 @@ from core.excerpt import Said, Turn, beginning, is_named, opening, paragraphs
 from core.fitting import fit
 from core.model import Transcript
 
+_AROUND: Final = 12  # characters that a time and a new line take, as people see it
+_COMMA: Final = 2
+
 
 def conversation(transcript: Transcript, whole: int, *, room: int) -> tuple[list[Element], bool]:
     """All of it if it has at most `whole` characters and its elements weigh no more than `room`, else how it
-    begins; and whether that is all. At least one word must be visible."""
+    begins, within `room` too; and whether that is all. At least one word must be visible."""
     named = is_named(transcript)
     turns, complete = beginning(transcript, whole)
     if complete:
@@ -22,7 +26,18 @@ def conversation(transcript: Transcript, whole: int, *, room: int) -> tuple[list
             return found, True
     first, most = opening(turns)
     shortened = (_shortened(turn, most) for turn in first)
-    return [element for turn in shortened for element in drawn(turn, named=named)], False
+    return _within(room, (element for turn in shortened for element in drawn(turn, named=named))), False
+
+
+def _within(room: int, elements: Iterable[Element]) -> list[Element]:
+    """Those that weigh no more than `room` together, but at least what is said first and who says it."""
+    found: list[Element] = []
+    for element in elements:
+        room -= cards.weight(element) + _COMMA
+        if room < 0 and len(found) > 1:
+            break
+        found.append(element)
+    return found
 
 
 def drawn(turn: Turn, *, named: bool, continued: bool = False) -> Iterator[Element]:
@@ -49,7 +64,7 @@ def _shortened(turn: Turn, most: int) -> Turn:
             kept[-1] = _with_text(kept[-1], f"{kept[-1].text.removesuffix('…')}…")
             break
         kept.append(_with_text(said, fit(said.text, max(2, left))))
-        left -= len(said.text) + 1
+        left -= len(said.text) + _AROUND
     return Turn(name=turn.name, said=kept)
 
 

@@ -26,14 +26,16 @@ class Consent:
     accepted: bool
 
 
-def consent_card(name: str, size: int, *, share: str, format_name: str) -> dict[str, Any]:
-    """The attachment that asks whether a file of `size` bytes is wanted."""
+def consent_card(name: str, size: int, *, share: str, format_name: str, late: bool = False) -> dict[str, Any]:
+    """The attachment that asks whether a file of `size` bytes is wanted; `late`: once more, because it took
+    too long after it was accepted."""
+    again = " That took too long: please accept it once more." if late else ""
     context = {presses.SHARE: share, presses.CHOICE: format_name}
     return {
         "contentType": CONSENT,
         "name": fit(name, _NAME),
         "content": {
-            "description": f"Transcript: {FORMAT_NAMES.get(format_name, format_name)}",
+            "description": f"Transcript: {FORMAT_NAMES.get(format_name, format_name)}.{again}",
             "sizeInBytes": max(1, size),
             "acceptContext": context,
             "declineContext": context,

@@ -1,7 +1,8 @@
-"""Microsoft Graph as the app: messages, members and people. Files are in `bots.teams.drives`."""
+"""Microsoft Graph as the app: messages, and who owns teams. Files are in `bots.teams.drives`."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator, Mapping
 from functools import partial
 from typing import Any, Final
@@ -28,12 +29,9 @@ CHAT_MESSAGES: Final = Need(
 TEAM_MEMBERS: Final = Need(
     doing="see who owns this team", permission="TeamMember.Read.All", here="TeamMember.Read.Group"
 )
-CHAT_MEMBERS: Final = Need(
-    doing="see who is in this chat", permission="ChatMember.Read.All", here="ChatMember.Read.Chat"
-)
-PEOPLE: Final = Need(doing="see people's names", permission="User.ReadBasic.All")
 
 _PAGES: Final = 100
+_GUID: Final = re.compile(r"[0-9a-fA-F-]{36}")
 # Else Graph calls the message about a meeting's recording "unknownFutureValue".
 _ALL_KINDS: Final = {"Prefer": "include-unknown-enum-members"}
 
@@ -134,24 +132,16 @@ class Graph:
 
     # people
 
-    async def members(self, place: Place) -> AsyncIterator[Person]:
-        """Who is in a team or a chat, and who owns it."""
-        where, need = (
-            (f"/teams/{quoted(place.team)}", TEAM_MEMBERS)
-            if place.team
-            else (f"/chats/{quoted(place.chat)}", CHAT_MEMBERS)
-        )
-        async for each in self.listed(need, f"{where}/members"):
-            yield Person.from_payload(each)
-
-    async def owners(self, place: Place) -> frozenset[str]:
-        """The directory's ids of those who own a team or a chat."""
-        return frozenset([each.id async for each in self.members(place) if each.is_owner])
-
-    async def user(self, user: str) -> Person:
-        """Somebody, by the directory's id. Raises Gone if there is no such person (any more)."""
-        path = f"/users/{quoted(user)}?$select=id,displayName,mail,userPrincipalName"
-        return Person.from_payload(await self.get(PEOPLE, path))
+    async def member(self, team: str, user: str) -> Person | None:
+        """Somebody of a team, both by the directory's ids; None if they are not in it. Only they are asked
+        for: teams have up to 25,000 members."""
+        if not _GUID.fullmatch(user):
+            return None
+        which = quoted(f"(microsoft.graph.aadUserConversationMember/userId eq '{user}')")
+        async for each in self.listed(TEAM_MEMBERS, f"/teams/{quoted(team)}/members?$filter={which}"):
+            if (person := Person.from_payload(each)).id == user:
+                return person
+        return None
 
 
 def quoted(part: str) -> str:

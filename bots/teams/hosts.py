@@ -15,7 +15,7 @@ from urllib.request import getproxies, proxy_bypass
 import httpcore
 import httpx
 
-from bots.teams.addresses import is_loopback, is_public, is_public_unless_name
+from core.addresses import is_loopback, is_public, is_public_unless_name
 from core.errors import Transient
 
 CONNECT_SECONDS: Final = 5.0

@@ -5,12 +5,9 @@ from __future__ import annotations
 from typing import Final
 
 STOP: Final = "erni.stop"
-RETRY: Final = "erni.retry"
 FORMAT: Final = "erni.format"
-RENAME: Final = "erni.rename"
 DELETE: Final = "erni.delete"
 PAGE: Final = "erni.page"
-SETTINGS: Final = "erni.settings"
 
 COMMAND: Final = "transcribe"
 

@@ -171,8 +171,8 @@ def _place(activity: Json) -> Reference:
 
 
 def _kind(named: str) -> Kind | None:
-    kinds: dict[str, Kind] = {"personal": "personal", "groupChat": "groupChat", "channel": "channel"}
-    return kinds.get(named)
+    kinds: dict[str, Kind] = {"personal": "personal", "groupchat": "groupChat", "channel": "channel"}
+    return kinds.get(named.lower())
 
 
 def _guessed(conversation: str, *, group: bool) -> Kind:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -65,6 +66,8 @@ class Issuer:
         self._known: _Published | None = None
         self._stale_at = 0.0
         self._look_at = 0.0
+        self._renew_at = clock()
+        self._failed_at = -math.inf
 
     async def name(self) -> str:
         """Who signs, which is also what the app's own token for Teams is asked for. Raises Transient."""
@@ -80,34 +83,48 @@ class Issuer:
     async def tend(self) -> None:
         """Keep the keys fresh until cancelled, so that no request waits for them."""
         while True:
+            await asyncio.sleep(max(0.0, self._renew_at - self._clock()))
             async with self._lock:
                 try:
-                    await self._renew()
+                    if self._clock() >= self._renew_at:  # else a request came first
+                        await self._renew()
                 except Transient as error:
                     logger.warning("the keys that Teams signs with are not known: %s", error)
-            await asyncio.sleep(_GOOD / 4 if self._clock() < self._stale_at - _GOOD / 2 else _AGAIN)
 
     async def _published(self, *, unless: _Published | None = None) -> _Published:
         """What is published. `unless`: with this the key was not found, so look again, but not too often."""
+        came = self._clock()
+        if (known := self._good(unless)) is not None:
+            return known  # nobody waits for a renewal who needs none
         async with self._lock:  # who comes while we ask waits and shares the answer
-            known, now = self._known, self._clock()
-            if known is not None and now < (self._look_at if known is unless else self._stale_at):
+            if (known := self._good(unless)) is not None:
                 return known
-            if known is not None:
-                self._look_at = now + _AGAIN
+            if self._known is not None:
+                self._look_at = self._clock() + _AGAIN
+            elif came < self._failed_at:
+                raise Transient("The keys of Teams can't be fetched.")
             return await self._renew()
+
+    def _good(self, unless: _Published | None) -> _Published | None:
+        """What is known, if nobody has to be asked."""
+        known, now = self._known, self._clock()
+        if known is None or now >= (self._look_at if known is unless else self._stale_at):
+            return None
+        return known
 
     async def _renew(self) -> _Published:
         """What is published now, or else what was. Raises Transient if that is nothing."""
         try:
             self._known = await self._fetched()
         except Transient as error:
-            self._stale_at = self._clock() + _AGAIN
+            now = self._failed_at = self._clock()
+            self._renew_at, self._stale_at = now + _AGAIN, max(self._stale_at, now + _AGAIN)
             if self._known is None:
                 raise
             logger.warning("the keys that Teams signs with are not renewed yet: %s", error)
             return self._known
-        self._stale_at = self._clock() + _GOOD
+        now = self._clock()
+        self._renew_at, self._stale_at = now + _GOOD / 4, now + _GOOD
         return self._known
 
     async def _fetched(self) -> _Published:

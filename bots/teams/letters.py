@@ -74,9 +74,11 @@ class Pressed(Letter):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Renamed(Letter):
-    """What somebody said of the speakers: names by label, and who is the same as whom."""
+    """What somebody said of the speakers of `share` in its `version`: names by label, and who is the same as
+    whom."""
 
     share: str
+    version: int
     names: Mapping[str, str]
     merged: Mapping[str, str]
     kind: Literal["renamed"] = "renamed"
@@ -125,6 +127,16 @@ class Withdrawn(Letter):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Met(Letter):
+    """A meeting ended at `at`, Unix seconds; its chat was looked at `look` times for the recording."""
+
+    meeting: str
+    at: float
+    look: int = 0
+    kind: Literal["met"] = "met"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Joined(Letter):
     """The app was taken into a conversation."""
 
@@ -139,7 +151,9 @@ class Left(Letter):
     kind: Literal["left"] = "left"
 
 
-Any_ = Shared | Asked | Told | Pressed | Renamed | Retried | Chosen | Consented | Withdrawn | Joined | Left
+Any_ = (
+    Shared | Asked | Told | Pressed | Renamed | Retried | Chosen | Consented | Withdrawn | Met | Joined | Left
+)
 
 _letter: TypeAdapter[Any_] = TypeAdapter(Annotated[Any_, Field(discriminator="kind")])
 

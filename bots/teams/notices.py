@@ -61,6 +61,7 @@ def help_text(policy: ChannelPolicy | None = None, *, me: str = "", personal: bo
         asking = [
             menu,
             [run("With the recording, or in a reply to it: mention "), run(mention, bold=True)],
+            [run("In the chat of a meeting, for its recording: mention "), run(mention, bold=True)],
         ]
         before = f"@{name} " if name else ""
     commands = [

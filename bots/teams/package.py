@@ -25,7 +25,10 @@ MANIFEST: Final = "1.29"
 VERSION: Final = "1.0.0"
 """The package's own version, higher with every change of what it says: Teams takes no other as an update."""
 
-RESOURCE_SPECIFIC: Final = (CHANNEL_MESSAGES.here, CHAT_MESSAGES.here, TEAM_MEMBERS.here)
+MEETINGS: Final = "OnlineMeeting.ReadBasic.Chat"
+"""By which Teams tells that a meeting ended (`bots.teams.meetings`)."""
+
+RESOURCE_SPECIFIC: Final = (CHANNEL_MESSAGES.here, CHAT_MESSAGES.here, TEAM_MEMBERS.here, MEETINGS)
 """What the app is allowed in a team or chat by adding it there."""
 
 NAME: Final = "Erni"
@@ -46,7 +49,7 @@ _FULL: Final = (
     "speakers, get other formats, try again with other settings, and delete it. Each conversation chooses "
     "which recordings are transcribed, and how.\n\n"
     "In teams and chats that it was added to, the app reads messages to find the recordings in them and "
-    "the requests for it. It keeps none of them."
+    "the requests for it, and hears when a meeting ended, whose recording may follow. It keeps no messages."
 )
 _COMMANDS: Final = (
     ("status", "What is being transcribed here"),

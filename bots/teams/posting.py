@@ -30,12 +30,12 @@ class Posting:
     def __init__(self, post: Post) -> None:
         self._post = post
 
-    async def keep(self, letter: Any_, *key: str) -> None:
-        """Write a letter down; `key` names what happened in its conversation, the letter itself without
-        one."""
+    async def keep(self, letter: Any_, *key: str, delay: float = 0.0) -> None:
+        """Write a letter down, to be acted on in `delay` seconds; `key` names what happened in its
+        conversation, the letter itself without one."""
         text = dump(letter)
         name = ":".join((letter.kind, letter.where.conversation, *key)) if key else text
-        await self._post(hashlib.sha256(name.encode()).hexdigest()[:32], text)
+        await self._post(hashlib.sha256(name.encode()).hexdigest()[:32], text, delay=delay)
 
 
 def origin(incoming: Incoming) -> Origin:

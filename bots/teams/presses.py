@@ -13,7 +13,7 @@ from core.registry import FORMATS
 VERBS: Final = frozenset({ids.STOP, ids.FORMAT, ids.DELETE, ids.PAGE})
 DIALOGS: Final = frozenset({ids.SETTINGS_DIALOG, ids.RENAME_DIALOG, ids.RETRY_DIALOG})
 
-SHARE, PAGE, GO, TO, CHOICE = "share", "page", "go", "to", "format"
+SHARE, PAGE, GO, TO, CHOICE, VERSION = "share", "page", "go", "to", "format", "version"
 _SHARE: Final = re.compile(r"[0-9a-z]{1,64}")
 _PAGE: Final = re.compile(r"[0-9]{1,6}")
 

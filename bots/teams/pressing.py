@@ -17,7 +17,7 @@ from bots.teams.posting import Posting, origin
 from bots.teams.presses import Press
 from bots.teams.publishing import shown_result
 from bots.teams.results import Shown
-from bots.teams.shares import OVER, State, is_alone
+from bots.teams.shares import OVER, State
 from bots.teams.troubles import Denied
 from core.model import Transcript
 from core.ports import Jobs
@@ -26,7 +26,6 @@ from core.relabelling import relabel
 logger = logging.getLogger(__name__)
 
 _FORGOTTEN: Final = "The service does not know of this recording any more."
-_NOT_YET: Final = "There is no transcript of this recording right now."
 _STOPPING: Final = "It is being stopped."
 _DELETING: Final = "The transcript is being deleted."
 _MAKING: Final = "The file comes in a moment."
@@ -49,9 +48,9 @@ class Pressing:
         if press.verb == ids.PAGE:
             return await self._page(state, press.page or 0)
         if press.verb == ids.FORMAT and state.phase != "done":
-            return _NOT_YET
+            return notes.NOT_YET
         if press.verb == ids.DELETE and not await self._may_delete(incoming, state):
-            return notes.MAY_NOT_DELETE
+            return notes.may_not_delete(incoming.where)
         letter = Pressed(
             **origin(incoming),
             share=press.share,
@@ -69,15 +68,13 @@ class Pressing:
         if transcript is None:
             return notes.NOT_KEPT
         if state.phase != "done" or not transcript.utterances:
-            return _NOT_YET
+            return notes.NOT_YET
         return await asyncio.to_thread(_drawn, state, transcript, number)
 
     async def _may_delete(self, incoming: Incoming, state: State) -> bool:
-        """Who shared the recording, an owner of the team, and whoever has a chat with the app alone."""
-        if is_alone(incoming.where) or (incoming.user and incoming.user == state.share.user):
-            return True
+        """If who owns a team can't be seen, only who shared the recording can."""
         try:
-            return await self._conversations.owns(incoming.where, incoming.thread, incoming.user)
+            return await self._conversations.may_delete(state.share, incoming.user)
         except Denied as error:
             logger.error("nobody but who shared it can delete: %s", error)  # noqa: TRY400  (an operator's matter)
             return False

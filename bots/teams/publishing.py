@@ -74,8 +74,9 @@ class Publishing:
 
     async def _show(self, hold: Hold, named: Transcript, *, offered: bool) -> None:
         message = await asyncio.to_thread(shown_result, hold.state, named, offered=offered)
+        smaller = await asyncio.to_thread(shown_result, hold.state, named, offered=offered, short=True)
         await hold.save(replace(hold.state, phase="done"))  # first, so that no bar that is late covers it
-        await self._answers.say(hold, message)
+        await self._answers.say(hold, message, smaller=smaller)
 
     async def _put_beside(self, hold: Hold, files: list[Rendered]) -> None:
         """Make `files` the transcript's beside the recording. What keeps it from that is in `trouble`."""
@@ -144,11 +145,19 @@ class Publishing:
         return not left
 
 
-def shown_result(state: State, named: Transcript, *, offered: bool) -> Message:
-    """The result of a share, with where its files are."""
+def shown_result(state: State, named: Transcript, *, offered: bool, short: bool = False) -> Message:
+    """The result of a share, with where its files are. See `bots.teams.results.result`."""
     links = [Link(name=file.name, url=file.url) for file in state.files.values() if file.url]
     about = Shown(share=state.share.id, name=state.share.name)
-    return result(about, named, files=links[:FILES], offered=offered, trouble=state.trouble)
+    return result(
+        about,
+        named,
+        files=links[:FILES],
+        offered=offered,
+        trouble=state.trouble,
+        alone=is_alone(state.share.where),
+        short=short,
+    )
 
 
 def _digest(file: Rendered) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -12,10 +13,13 @@ from bots.teams.access import Access
 from bots.teams.answers import Answers, Hold
 from bots.teams.cards import Message
 from bots.teams.conversations import Conversations
-from bots.teams.letters import Asked, Shared
+from bots.teams.incoming import Reference
+from bots.teams.letters import TOLD, Asked, Met, Shared
 from bots.teams.notices import note
+from bots.teams.places import Places
 from bots.teams.records import DriveItem
 from bots.teams.results import Shown
+from bots.teams.rights import Rights
 from bots.teams.shares import (
     DOOR,
     OVER,
@@ -57,40 +61,56 @@ class Reception:
         access: Access,
         answers: Answers,
         conversations: Conversations,
+        *,
+        places: Places,
         submit: Submit,
     ) -> None:
         self._context = context
+        self._store = context.store
         self._access = access
+        self._rights = Rights(access)
         self._answers = answers
+        self._places = places
         self._conversations = conversations
         self._submit = submit
 
-    def share(self, letter: Shared | Asked, found: Found, *, message: str, now: float) -> Share:
+    def share(self, letter: Shared | Asked | Met, found: Found, *, message: str, now: float) -> Share:
         """The share of a recording in a message of the letter's conversation."""
         return share_in(letter.where, message, found, team=letter.team, user=letter.user, now=now)
 
-    async def accept(self, share: Share, policy: ChannelPolicy, *, asked: str = "") -> None:
-        """Take a share in and say so in its answer; a known one is a no-op. Repeatable after a crash. `asked`
-        is the request of who asked for it."""
+    async def accept(self, share: Share, policy: ChannelPolicy, *, by: str | None, asked: str = "") -> None:
+        """Take a share in and say so in its answer; a known one is a no-op. Repeatable after a crash.
+
+        `by` is who wants it, by the directory's id, and has to be able to open the file (see
+        `bots.teams.rights`); None for what Teams itself tells of. `asked` is the request of who asked for it.
+        """
         async with self._answers.hold(share) as hold:
             state = hold.state
             if state.phase in OVER or (state.job and state.message):
                 return
             if not state.at:
                 await hold.save(replace(state, share=share, at=share.at, asked=asked))
-            seen = await self._seen(share)
+            if await self._store.recall(TOLD, _withdrawn(share.where, share.message)) is not None:
+                await self._answers.forget(share)  # after it was saved, so that one of the two sees the other
+                return
+            seen = await self._seen(share, by)
             if seen.refusal is not None:
                 await self._fail(hold, seen.refusal)
             else:
                 await self._take(hold, seen, policy)
 
-    async def again(self, known: State, policy: ChannelPolicy, *, version: int, asked: str = "") -> None:
-        """Recognise a share once more, as its `version`; a version that is known is a no-op."""
-        seen = await self._seen(replace(known.share, version=version))
+    async def again(
+        self, known: State, policy: ChannelPolicy, *, version: int, by: str, asked: str = ""
+    ) -> None:
+        """Recognise a share once more, as its `version`; a version that is known is a no-op. `by` and `asked`
+        as in `accept`."""
+        seen = await self._seen(replace(known.share, version=version), by)
         async with self._answers.hold(known.share) as hold:
             state = hold.state
             if state.share.version > version or (state.share.version == version and state.phase in OVER):
                 return
+            if state.phase == "deleted" != known.phase:
+                return  # somebody was faster, and did not want it any more
             if seen.refusal is not None:
                 await self._refuse(hold, seen.refusal)
                 return
@@ -98,6 +118,10 @@ class Reception:
                 await self._context.jobs.cancel(state.job)
             await hold.save(replace(state, asked=asked))
             await self._take(hold, seen, policy)
+
+    async def withdraw(self, where: Reference, message: str) -> None:
+        """A message was deleted: what waits to be taken in from it is left."""
+        await self._store.remember(TOLD, _withdrawn(where, message), str(time.time()))
 
     async def _take(self, hold: Hold, seen: _Seen, policy: ChannelPolicy) -> None:
         job = await self._submit(self._recording(seen.share, seen.item, policy))
@@ -131,17 +155,18 @@ class Reception:
     async def _unreachable(self, share: Share, error: Rejected) -> None:
         logger.warning("share %s can't be answered: %s", share.id, type(error).__name__)
         if isinstance(error, Removed):
-            await self._conversations.lost(share.where.conversation)
+            await self._places.lost(share.where.conversation)
 
-    async def _seen(self, share: Share) -> _Seen:
-        """What Graph shows of a file before it is fetched: whether it is there, and may be read."""
+    async def _seen(self, share: Share, by: str | None) -> _Seen:
+        """What Graph shows of a file before it is fetched: whether it is there, and who wants it may read
+        it."""
         about = Shown(share=share.id, name=share.name)
         if share.is_link and not self._context.links.covers(share.url):
             return _Seen(share=share, refusal=shows.elsewhere(about, share.url))
         if share.is_link or share.sent is not None:
             return _Seen(share=share)
         try:
-            item = await self._access.recording(share)
+            item = await self._readable(share, by)
         except Denied as error:
             logger.error("share %s can't be read: %s", share.id, error)  # noqa: TRY400  (an operator's matter)
             return _Seen(share=share, refusal=shows.failed(about, str(error), again=True))
@@ -151,6 +176,13 @@ class Reception:
         if not is_recording(item.name, item.mime_type):
             return _Seen(share=share, refusal=shows.refused(about, _NO_RECORDING))
         return _Seen(share=replace(share, name=item.name), item=item)
+
+    async def _readable(self, share: Share, by: str | None) -> DriveItem:
+        item = await self._access.recording(share)
+        if by is not None and not await self._rights.may_open(item, share, by):
+            logger.warning("share %s is of a file that %s may not open", share.id, by or "not everybody")
+            raise Gone("This is not theirs to share.", code="not_theirs")
+        return item
 
     def _recording(self, share: Share, item: DriveItem | None, policy: ChannelPolicy) -> Recording:
         content = f"teams:{share.id}"
@@ -173,3 +205,7 @@ class Reception:
                 tenant=f"teams:{share.where.tenant}", workspace=self._conversations.voices
             ),
         )
+
+
+def _withdrawn(where: Reference, message: str) -> str:
+    return f"withdrawn:{where.conversation}:{message}"

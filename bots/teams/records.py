@@ -62,7 +62,8 @@ class Attachment:
 class ChatMessage:
     """A message. `user` is the directory's id of who wrote it, empty if that was an app (`app`). `root` is
     the post whose thread it is in, `quotes` are the messages that it answers, `links` the addresses in its
-    text, `recording` that of a meeting's recording, which `recording_name` calls by its title."""
+    text, `recording` that of a meeting's recording once it is there, `recording_name` its title, and
+    `recorded_by` who began it, by the directory's id."""
 
     id: str
     root: str = ""
@@ -77,6 +78,7 @@ class ChatMessage:
     links: tuple[str, ...] = ()
     recording: str = ""
     recording_name: str = ""
+    recorded_by: str = ""
     url: str = ""
 
     @classmethod
@@ -90,6 +92,7 @@ class ChatMessage:
         attachments = tuple(map(Attachment.from_payload, objects(message.get("attachments"))))
         event = mapping(message.get("eventDetail"))
         recorded = text(event, "@odata.type") == _RECORDING
+        recorded = recorded and text(event, "callRecordingStatus") in {"success", ""}
         return cls(
             id=text(message, "id"),
             root=text(message, "replyToId"),
@@ -104,6 +107,7 @@ class ChatMessage:
             links=links_in(html) if text(body, "contentType") == "html" else (),
             recording=text(event, "callRecordingUrl") if recorded else "",
             recording_name=text(event, "callRecordingDisplayName") if recorded else "",
+            recorded_by=text(mapping(mapping(event.get("initiator")).get("user")), "id") if recorded else "",
             url=text(message, "webUrl") or text(message, "linkToMessage"),
         )
 
@@ -154,16 +158,42 @@ class DriveItem:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Drive:
-    """A document library, or somebody's OneDrive. `web_url` is where its files begin."""
+    """A document library, or somebody's OneDrive. `web_url` is where its files begin, `team` whose library it
+    is, by the directory's id."""
 
     id: str
     web_url: str
+    team: str = ""
 
     @classmethod
     def from_payload(cls, payload: object) -> Drive:
         """A drive of Graph."""
         found = mapping(payload)
-        return cls(id=text(found, "id"), web_url=text(found, "webUrl"))
+        group = mapping(mapping(found.get("owner")).get("group"))
+        return cls(id=text(found, "id"), web_url=text(found, "webUrl"), team=text(group, "id"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grant:
+    """Who can open a file: `people`, by the directory's ids, and whoever has the `link`; `for_all`: everybody
+    in the organisation who does, otherwise only those people."""
+
+    people: frozenset[str]
+    link: str = ""
+    for_all: bool = False
+
+    @classmethod
+    def from_payload(cls, payload: object) -> Grant:
+        """A permission of Graph."""
+        found = mapping(payload)
+        several = (*objects(found.get("grantedToIdentitiesV2")), *objects(found.get("grantedToIdentities")))
+        whom = [mapping(found.get("grantedToV2")), mapping(found.get("grantedTo")), *several]
+        link = mapping(found.get("link"))
+        return cls(
+            people=frozenset(filter(None, (text(mapping(each.get("user")), "id").lower() for each in whom))),
+            link=text(link, "webUrl"),
+            for_all=text(link, "scope") in {"anonymous", "organization"},
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -63,6 +63,7 @@ def rename_dialog(
     people: Sequence[str],
     *,
     share: str,
+    version: int = 0,
     names: Mapping[str, str] = MappingProxyType({}),
     merged: Mapping[str, str] = MappingProxyType({}),
     mistakes: Mistakes | None = None,
@@ -70,7 +71,7 @@ def rename_dialog(
     """The form for a transcript as it was recognised, and for what was said of its speakers before: `names`
     and `merged`, as `core.relabelling.relabel` takes them. `people` are the names of those in the
     conversation; where they are too many to choose from, names are typed. Where the speakers are too many for
-    one form, those without a name come first.
+    one form, those without a name come first. `version` is whose speakers they are, and comes back.
 
     Raises ValueError as `relabel` does.
     """
@@ -88,7 +89,7 @@ def rename_dialog(
             people=here if listed else [],
             away=away[:_APARTS],
         )
-        dialog = sheet.dialog(share, mistakes)
+        dialog = sheet.dialog(share, version, mistakes)
         if cards.weight(dialog.card) <= cards.HEAVIEST:
             break
     return dialog
@@ -162,7 +163,7 @@ class _Sheet:
         hints = filter(None, (_suggested(self.now, label) for label in self.labels))
         return list(dict.fromkeys([*self.people, *hints]))
 
-    def dialog(self, share: str, mistakes: Mistakes | None) -> Dialog:
+    def dialog(self, share: str, version: int, mistakes: Mistakes | None) -> Dialog:
         lists = {
             _LABELS: self.labels,
             _PEOPLE: self.everybody,
@@ -179,7 +180,12 @@ class _Sheet:
             body.append(small(more, spacing="medium"))
         if self.away:
             body.append(self._apart(fields))
-        data = {presses.SHARE: share, "dialog": ids.RENAME_DIALOG, **lists}
+        data = {
+            presses.SHARE: share,
+            presses.VERSION: version,
+            "dialog": ids.RENAME_DIALOG,
+            **lists,
+        }
         return forms.form(TITLE, *body, submit="Save", data=data, height="large")
 
     def _speaker(self, fields: Fields, place: int, said: Sequence[tuple[float, str]]) -> Element:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from dataclasses import replace
 from typing import Any, Final
 
@@ -33,6 +34,7 @@ from core.ports import Links
 logger = logging.getLogger(__name__)
 
 _ASKING_SECONDS: Final = 2.0  # of the five within which Teams wants its answer
+_POST: Final = re.compile(r"\d{1,20}")
 _LINKED: Final = "Linked recording"
 _UNKNOWN: Final = "This command is of another version of the app."
 
@@ -86,7 +88,7 @@ class Requests:
     async def _dialog(self, incoming: Incoming, *, installed: bool) -> Dialog:
         policy = await self._conversations.policy(incoming.where)
         if policy.mode is Mode.NEVER:
-            return nothing_dialog(notes.SWITCHED_OFF)
+            return nothing_dialog(notes.switched_off(incoming.where))
         if not installed and not await self._is_in(incoming):
             return install_dialog(text(mapping(incoming.payload.get("recipient")), "name"))
         message = self._message(incoming)
@@ -128,7 +130,9 @@ class Requests:
         """Where the answer goes: in a channel into the message's thread."""
         found = origin(incoming)
         if incoming.where.kind == "channel":
-            found["where"] = replace(incoming.where, root=message.root or message.id)
+            named = (message.root, message.id, incoming.where.root)
+            root = next((each for each in named if _POST.fullmatch(each)), "")
+            found["where"] = replace(incoming.where, root=root)
         return found
 
 

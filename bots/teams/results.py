@@ -22,6 +22,11 @@ from core.wording import offered_formats
 FILES: Final = 12
 """Files that a card lists."""
 
+_FILES_GO: Final = "The text and its files disappear for everybody. The recording stays."
+_NOTHING_GOES: Final = "This message disappears for everybody. The recording stays."
+_TEXT_GOES: Final = "The text disappears. The recording stays, and so do files in your OneDrive."
+_SHORT: Final = 28_000  # bytes, as `bots.teams.cards.weight` counts them
+_FEW: Final = 3  # files in a short card
 _BOX: Final = 300  # bytes of what stands around the text itself
 
 
@@ -48,11 +53,16 @@ def result(
     files: Sequence[Link] = (),
     offered: bool = False,
     trouble: str = "",
+    alone: bool = False,
+    short: bool = False,
     whole: int = WHOLE,
 ) -> Message:
-    """The transcript in short; all of it where its text has at most `whole` characters. `files` are those
-    that lie somewhere; `offered`: others wait below to be accepted; `trouble` says why there are none, and
-    what to do."""
+    """The transcript in short; all of it where its text has at most `whole` characters.
+
+    `files` are those that lie somewhere; `offered`: others wait below to be accepted; `trouble` says why
+    there are none, and what to do. `alone`: in a chat with the app alone, where people take the files into
+    their OneDrive. `short`: for a Teams that takes much less than it promises.
+    """
     if is_silent(transcript):
         return nothing_said(about, transcript)
     people = summary.people(transcript)
@@ -63,14 +73,15 @@ def result(
         *_shares(summary.ranking(transcript, people)),
         *_notes(transcript),
     ]
-    after = _files(files, offered=offered, trouble=trouble)
-    actions = _actions(about, rename=any(share.speaker for share in people))
+    after = _files(files, most=_FEW if short else FILES, offered=offered, trouble=trouble)
+    actions = _actions(about, rename=any(share.speaker for share in people), alone=alone)
     more = [
         small("This is how it begins.", spacing="medium"),
         cards.row(cards.execute("Show the whole transcript", ids.PAGE, _first_page(about))),
     ]
     around = cards.weight(_card(about, facts, [*before, *more, *after], actions).card)
-    said, complete = conversation(transcript, whole, room=cards.HEAVIEST - around - _BOX)
+    heaviest, whole = (_SHORT, 0) if short else (cards.HEAVIEST, whole)
+    said, complete = conversation(transcript, whole, room=heaviest - around - _BOX)
     text = box(*said, *([] if complete else more), separator=True, spacing="medium")
     return _card(about, facts, [*before, text, *after], actions)
 
@@ -83,7 +94,7 @@ def nothing_said(about: Shown, transcript: Transcript) -> Message:
         cards.heading(name),
         rich(run(NO_SPEECH, bold=True), run(f" {summary.silence(transcript)}"), spacing="small"),
         *_notes(transcript),
-        actions=(again_button(about), _delete_button(about)),
+        actions=(again_button(about), _delete_button(about, _NOTHING_GOES)),
     )
 
 
@@ -106,9 +117,10 @@ def _first_page(about: Shown) -> dict[str, object]:
     return {presses.SHARE: about.share, presses.PAGE: 1}
 
 
-def _actions(about: Shown, *, rename: bool) -> tuple[Action, ...]:
+def _actions(about: Shown, *, rename: bool, alone: bool) -> tuple[Action, ...]:
     names = cards.opens("Name the speakers", ids.RENAME_DIALOG, {presses.SHARE: about.share})
-    rest = (again_button(about), _format_button(about), _delete_button(about))
+    delete = _delete_button(about, _TEXT_GOES if alone else _FILES_GO)
+    rest = (again_button(about), _format_button(about), delete)
     return (names, *rest) if rename else rest
 
 
@@ -128,11 +140,11 @@ def _format_button(about: Shown) -> Action:
     )
 
 
-def _delete_button(about: Shown) -> Action:
+def _delete_button(about: Shown, what: str) -> Action:
     return cards.reveals(
         "Delete…",
         rich(run("Delete this transcript?", bold=True)),
-        rich(run("The text and its files disappear for everybody. The recording stays."), spacing="none"),
+        rich(run(what), spacing="none"),
         actions=(
             cards.execute("Delete the transcript", ids.DELETE, {presses.SHARE: about.share}, danger=True),
         ),
@@ -143,7 +155,7 @@ def _shares(ranking: Ranking) -> list[Element]:
     """The list of speakers; none where there is nobody to compare or to name."""
     rows = [
         cards.columns(
-            ("45px", rich(run(share.shown_percent))),
+            ("45px", rich(run(share.shown_percent), right=True)),
             (
                 "stretch",
                 rich(
@@ -167,10 +179,10 @@ def _notes(transcript: Transcript) -> list[Element]:
     return [box(*found, style="warning", spacing="medium")] if found else []
 
 
-def _files(files: Sequence[Link], *, offered: bool, trouble: str) -> list[Element]:
-    lines = [cards.link(fit(line(each.name, 120) or "File", 120), each.url) for each in files[:FILES]]
-    if len(files) > FILES:
-        lines.append(small(f"and {len(files) - FILES} more"))
+def _files(files: Sequence[Link], *, most: int, offered: bool, trouble: str) -> list[Element]:
+    lines = [cards.link(fit(line(each.name, 120) or "File", 120), each.url) for each in files[:most]]
+    if len(files) > most:
+        lines.append(small(f"and {len(files) - most} more"))
     if offered:
         lines.append(small("Accept the files below to keep them in your OneDrive.", spacing="small"))
     if text := line(trouble, 500):

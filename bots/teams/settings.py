@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from bots.teams.addresses import is_loopback
+from core.addresses import is_loopback
 from core.errors import Misconfigured
 from core.registry import FORMATS
 from core.settings import Names

@@ -26,13 +26,15 @@ _CLOUDS: Final = ("drive.google.com", "dropbox.com", "box.com", "sharefile.com",
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
     """A recording in a message: at `url`, or sent to the app. `user` is the directory's id of who shared it,
-    `is_link` is whether it lies with another service than Microsoft's. An empty name is not known yet."""
+    `is_link` is whether it lies with another service than Microsoft's, `of_meeting` whether it is Teams
+    itself that tells of it. An empty name is not known yet."""
 
     name: str
     url: str = ""
     user: str = ""
     sent: Download | None = None
     is_link: bool = False
+    of_meeting: bool = False
 
     @property
     def file(self) -> str:
@@ -202,7 +204,8 @@ def found_in(message: ChatMessage, covers: Callable[[str], bool], *, asked: bool
     ]
     if message.recording:
         name = message.recording_name or "Recording.mp4"
-        found.append(Found(name=name, url=message.recording, user=message.user))
+        user = message.recorded_by or message.user
+        found.append(Found(name=name, url=message.recording, user=user, of_meeting=True))
     found += linked(message.links, message.user, covers, asked=asked)
     return tuple({each.file: each for each in reversed(found)}.values())[::-1]
 

@@ -140,6 +140,8 @@ def from_connector(doing: str, status: int, headers: Mapping[str, str], data: Js
         else Refused("Teams does not let the app do this here.", code=code),
         404: Gone("The message or its conversation does not exist any more.", code=code),
         410: Gone("The message or its conversation does not exist any more.", code=code),
+        405: Refused("This can't be done here.", code=code),
+        501: Refused("This can't be done here.", code=code),
     }
     if status in refusals:
         return refusals[status]
@@ -163,6 +165,7 @@ def from_graph(need: Need, status: int, headers: Mapping[str, str], data: Json) 
         409: Conflict("There is something of that name already.", code=code),
         410: Gone("This does not exist any more.", code=code),
         412: Conflict("It was changed meanwhile.", code=code),
+        501: Refused("Microsoft 365 can't do this.", code=code),
         507: Refused("There is no room left where the recording lies.", code=code),
     }
     if status in {429, 503}:

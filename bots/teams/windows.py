@@ -26,7 +26,7 @@ from bots.teams.forms import closing, task
 from bots.teams.incoming import Incoming
 from bots.teams.letters import Chosen, Renamed, Retried
 from bots.teams.posting import Posting, origin
-from bots.teams.presses import read_opening, read_share
+from bots.teams.presses import SHARE, VERSION, read_opening, read_share
 from bots.teams.records import mapping
 from bots.teams.shares import State
 from core.errors import ErniError
@@ -38,7 +38,6 @@ logger = logging.getLogger(__name__)
 
 _UNKNOWN: Final = "This button is of an older version of the app."
 _FORGOTTEN: Final = "The service does not know of this recording any more."
-_VERSION: Final = "version"
 _PEOPLE_SECONDS: Final = 1.5  # for which their names are waited for; they can be typed
 _MOST_PEOPLE: Final = 500
 
@@ -91,7 +90,7 @@ class Windows:
 
     async def _settings(self, incoming: Incoming, mistakes: Mistakes | None = None) -> dict[str, Any]:
         if not await self._conversations.may_change(incoming.where, incoming.thread, incoming.user):
-            return closing(notes.MAY_NOT_SET)
+            return closing(notes.may_not_set(incoming.where))
         dialog = settings_dialog(
             await self._conversations.policy(incoming.where),
             "",
@@ -108,7 +107,7 @@ class Windows:
         if isinstance(policy, dict):
             return await self._settings(incoming, Mistakes(sent=data, problems=policy))
         if not await self._conversations.may_change(incoming.where, incoming.thread, incoming.user):
-            return closing(notes.MAY_NOT_SET)
+            return closing(notes.may_not_set(incoming.where))
         await self._posting.keep(Chosen(**origin(incoming), policy=dump_policy(policy)))
         return closing(notes.SAVED)
 
@@ -116,6 +115,8 @@ class Windows:
         self, incoming: Incoming, state: State, mistakes: Mistakes | None = None
     ) -> dict[str, Any]:
         transcript = await self._context.jobs.transcript(state.job)
+        if state.phase != "done":
+            return closing(notes.NOT_YET)
         if transcript is None:
             return closing(notes.NOT_KEPT)
         people = await self._people(incoming)
@@ -124,6 +125,7 @@ class Windows:
             transcript,
             people,
             share=state.share.id,
+            version=state.share.version,
             names=state.names,
             merged=state.merged,
             mistakes=mistakes,
@@ -131,21 +133,33 @@ class Windows:
         return task(dialog)
 
     async def _names_given(self, incoming: Incoming, state: State, data: Mapping[str, Any]) -> dict[str, Any]:
+        transcript = await self._context.jobs.transcript(state.job)
+        if state.phase != "done" or transcript is None or data.get(VERSION) != state.share.version:
+            return closing(notes.TOO_LATE)
         given = read_names(data)
         if isinstance(given, dict):
             return await self._rename(incoming, state, Mistakes(sent=data, problems=given))
-        names, merged = given
-        letter = Renamed(**origin(incoming), share=state.share.id, names=names, merged=merged)
+        labels = {said.speaker for said in transcript.utterances}
+        names, merged = ({label: to for label, to in each.items() if label in labels} for each in given)
+        letter = Renamed(
+            **origin(incoming),
+            share=state.share.id,
+            version=state.share.version,
+            names=names,
+            merged=merged,
+        )
         await self._posting.keep(letter)
         return closing(notes.RENAMED)
 
     async def _retry(self, state: State, mistakes: Mistakes | None = None) -> dict[str, Any]:
+        if state.phase == "deleted":
+            return closing(_FORGOTTEN)
         version = state.share.version + 1
         dialog = retry_dialog(
             await self._used(state),
             state.share.name,
             methods=self._methods(),
-            data={"share": state.share.id, _VERSION: version},
+            data={SHARE: state.share.id, VERSION: version},
             mistakes=mistakes,
         )
         return task(dialog)
@@ -153,10 +167,10 @@ class Windows:
     async def _retry_chosen(
         self, incoming: Incoming, state: State, data: Mapping[str, Any]
     ) -> dict[str, Any]:
-        version = data.get(_VERSION)
+        version = data.get(VERSION)
         if version == state.share.version and version:
             return closing(notes.UNDER_WAY)  # the same once more
-        if version != state.share.version + 1:
+        if version != state.share.version + 1 or state.phase == "deleted":
             return closing(notes.TOO_LATE)
         policy = read_retry(data, await self._used(state))
         if isinstance(policy, dict):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,7 +11,6 @@ from aiohttp import web
 
 from connectors.dropbox import links, progress
 from connectors.dropbox.connecting import TAGS, DropboxConnecting
-from connectors.dropbox.enrolment import Enrolment
 from connectors.dropbox.place import DropboxPlace
 from connectors.dropbox.settings import DropboxSettings, check
 from connectors.dropbox.webhook import routes
@@ -20,8 +18,8 @@ from core.cloud_folders import CloudFolders, FileAddress
 from core.errors import ErniError
 from core.following import Rhythm
 from core.model import Job, Stage, Transcript
-from core.places import Keyring, WatchedFolders
-from core.ports import AdapterContext, Readiness, Submit
+from core.places import Keyring
+from core.ports import AdapterContext
 from core.settings import load_settings
 
 _RHYTHM: Final = Rhythm(changes=45.0)
@@ -45,38 +43,8 @@ class DropboxFolders(CloudFolders):
     ) -> None:
         super().__init__(context, connecting, rhythm=rhythm)
         self._connecting = connecting
-        self._enrolment = Enrolment(context, connecting)
         self._keyring = Keyring(context.store, context.settings, connecting.name)
-        self._folders = WatchedFolders(context.store, context.settings, connecting.name)
-        self._running = False
         self._tagged: dict[str, str] = {}
-
-    async def run(self, submit: Submit) -> None:
-        """Watch all folders until cancelled."""
-        self._running = True
-        try:
-            async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(self._enrolment.settle(), name="folders in the settings")
-                tasks.create_task(super().run(submit), name="watched folders")
-        finally:
-            self._running = False
-
-    async def check(self) -> Readiness:
-        """Whether there are folders, and every one can be read and written."""
-        remedy = "Look at DROPBOX_REFRESH_TOKEN, DROPBOX_APP_KEY and DROPBOX_FOLDERS."
-        try:
-            trouble = self._enrolment.trouble if self._running else await self._enrolment.check()
-        except ErniError as error:
-            trouble = str(error)
-        if trouble:
-            return Readiness(usable=False, reason=trouble, remedy=remedy)
-        if not self._connecting.settings.folders and not await self._folders.all():
-            return Readiness(
-                usable=False,
-                reason="No folder in Dropbox is watched.",
-                remedy="Run `erni-audio connect dropbox`, then `erni-audio folders add dropbox`.",
-            )
-        return await super().check()
 
     def routes(self) -> Sequence[web.AbstractRouteDef]:
         """Dropbox's webhook, if there is the secret that it signs with."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from connectors.dropbox.settings import DropboxSettings
 from connectors.dropbox.transport import open_session
 from connectors.dropbox.troubles import TROUBLES, translated
 from core.connecting import Dialogue, FoundFolder, Option
+from core.enrolment import Named
 from core.errors import AuthFailed, ErniError, Rejected
 from core.places import Credentials, WatchedFolder
 from core.settings import Settings, load_settings
@@ -37,7 +37,7 @@ SCOPES: Final = (
 
 TAG_SCOPE: Final = "files.metadata.write"
 
-_ENVIRONMENT: Final = {"from": "DROPBOX_REFRESH_TOKEN"}
+_TOKEN: Final = "DROPBOX_REFRESH_TOKEN"  # noqa: S105  (what the setting is called)
 _APP: Final = (
     "Dropbox lets programs in by an app of yours. If you have none yet: open "
     "https://www.dropbox.com/developers/apps and choose Create app, Scoped access, and Full Dropbox (or App "
@@ -65,7 +65,7 @@ class _Shared:
 
 
 class DropboxConnecting:
-    """See `core.connecting.Connecting`. Folders of one account share its tokens and connections."""
+    """See `core.enrolment.Enrolling`. Folders of one account share its tokens and connections."""
 
     name = NAME
     title = "Dropbox"
@@ -80,6 +80,7 @@ class DropboxConnecting:
         self.settings = settings
         self._pools = Pools()
         self._accounts: dict[str, _Shared] = {}
+        self._in_settings = ""  # the account that the token there is for, once that is known
 
     async def connect(self, dialogue: Dialogue) -> Credentials:
         """See the port."""
@@ -113,13 +114,31 @@ class DropboxConnecting:
         account, release = self._borrow(credentials)
         return DropboxPlace(account, folder.id, release)
 
-    async def from_environment(self) -> Credentials | None:
-        """Those that DROPBOX_REFRESH_TOKEN is for, None if it is not set. They do not contain it."""
+    def named(self, settings: Settings) -> Named:
+        """See `core.enrolment.Enrolling`."""
+        own = self.settings
+        return Named(
+            folders=own.folders,
+            policy=own.policy(settings),
+            output=own.output,
+            backfill=own.backfill,
+            options={TAGS: "yes" if own.tags else "no"},
+            settings=(_TOKEN, "DROPBOX_APP_KEY", "DROPBOX_FOLDERS"),
+        )
+
+    async def from_settings(self) -> Credentials | None:
+        """See `core.enrolment.Enrolling`."""
         if self.settings.refresh_token is None:
             return None
-        with contextlib.closing(self._account(self._environment())) as account:
+        with contextlib.closing(self._account(self._access_in_settings())) as account:
             profile = await account.profile()
-        return Credentials(account=profile.account, label=profile.email, secret=json.dumps(_ENVIRONMENT))
+        self._in_settings = profile.account
+        return Credentials(account=profile.account, label=profile.email, reference=_TOKEN)
+
+    async def resolved(self, credentials: Credentials) -> Credentials:
+        """See `core.enrolment.Enrolling`. Settings stay as they are while a process runs."""
+        self._access(credentials)
+        return credentials
 
     @asynccontextmanager
     async def using(self, credentials: Credentials) -> AsyncIterator[Account]:
@@ -149,16 +168,21 @@ class DropboxConnecting:
         return Account(access, self._pools, base_url=self.settings.api_base_url)
 
     def _access(self, credentials: Credentials) -> Access:
-        if credentials.secret == json.dumps(_ENVIRONMENT):
-            return self._environment()
-        return Access.from_json(credentials.secret)
+        if not credentials.reference:
+            return Access.from_json(credentials.secret)
+        if self._in_settings and self._in_settings != credentials.account:
+            raise AuthFailed(
+                f"The credentials of this account were in {_TOKEN}, where those of another one are now. Run "
+                "`erni-audio connect dropbox` to let the service into both."
+            )
+        return self._access_in_settings()
 
-    def _environment(self) -> Access:
+    def _access_in_settings(self) -> Access:
         settings = self.settings
         if settings.refresh_token is None or settings.app_key is None:
             raise AuthFailed(
-                "The credentials of this account were in DROPBOX_REFRESH_TOKEN, which is not set any more. "
-                "Set it with DROPBOX_APP_KEY, or run `erni-audio connect dropbox`."
+                f"The credentials of this account are in {_TOKEN}, which is not set here. Set it with "
+                "DROPBOX_APP_KEY, or run `erni-audio connect dropbox`."
             )
         secret = settings.app_secret
         return Access(

@@ -62,7 +62,7 @@ def remote_file(entry: Any, *, root: str, path: str, parent: str | None = None) 
     sharing = entry.sharing_info
     return RemoteFile(
         id=entry.id,
-        name=entry.name,
+        name=_valid(entry.name),
         folders=tuple(folders),
         parent=f"{root}{here}" if parent is None else parent,
         size=entry.size,
@@ -104,7 +104,12 @@ def _content(entry: Any) -> str:
 def _below(entry: Any, path: str) -> list[str]:
     """The names from the watched folder down to the entry. Lower case can be longer, so they are counted."""
     shown: str = entry.path_display or entry.path_lower
-    return shown.split("/")[path.count("/") + 1 :]
+    return _valid(shown).split("/")[path.count("/") + 1 :]
+
+
+def _valid(name: str) -> str:
+    """A name without what JSON can say and UTF-8 can't, which neither the store nor a file system takes."""
+    return name.encode("utf-8", "replace").decode()
 
 
 def _seconds(when: datetime) -> float:

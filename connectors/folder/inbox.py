@@ -20,7 +20,7 @@ from core.inbox import Clock, Examined, Inbox, Later, answer_names, output_folde
 from core.model import Recording
 from core.polling import poll
 from core.ports import Store, Submit
-from core.sightings import UNREAD, Entry, Sighting
+from core.sightings import UNREAD, Decision, Entry, Sighting
 from core.watching import Watched
 
 logger = logging.getLogger(__name__)
@@ -65,8 +65,8 @@ class FolderInbox(Inbox):
     def recording(self, sighting: Sighting, entry: Entry) -> Recording:
         return self._recording(sighting.path, entry)
 
-    async def moved(self, old: str, new: str) -> None:
-        """Nothing to do: the adapter asks where a share is."""
+    async def follow_on(self, watched: Watched, path: str, decision: Decision) -> None:
+        """Nothing to do: the adapter asks where a share is, and transcripts stay."""
 
     async def retire(self, line: str) -> None:
         await self.outputs.forget(line)

@@ -13,7 +13,6 @@ from redis.exceptions import RedisError
 
 from connectors.gdrive import comments
 from connectors.gdrive.connecting import GDriveConnecting
-from connectors.gdrive.enrolment import enrol
 from connectors.gdrive.links import id_in
 from connectors.gdrive.place import DrivePlace
 from connectors.gdrive.push import PATH, Channels
@@ -25,8 +24,7 @@ from core.following import Rhythm
 from core.leases import alone
 from core.model import Job, Stage, Transcript
 from core.output_plans import Contents
-from core.places import WatchedFolders
-from core.ports import AdapterContext, Readiness, Submit
+from core.ports import AdapterContext, Submit
 from core.registry import FORMATS, load
 from core.remote import Changed, Output, RemoteFile
 from core.settings import load_settings
@@ -56,8 +54,6 @@ class GDriveFolders(CloudFolders):
         check(settings, context.settings)
         self._drive = GDriveConnecting(settings, pause=pause)
         super().__init__(context, self._drive, rhythm=rhythm)
-        self._folders = WatchedFolders(context.store, context.settings, self._drive.name)
-        self._trouble = ""
         url = context.settings.public_url
         pushed = url is not None and settings.push is not False
         self.channels = Channels(context.store, url, self.nudge) if url is not None and pushed else None
@@ -65,7 +61,6 @@ class GDriveFolders(CloudFolders):
     async def run(self, submit: Submit) -> None:
         """Watch all folders until cancelled."""
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._enrol())
             tasks.create_task(super().run(submit))
             if self.channels is not None:
                 tasks.create_task(alone(self.context.store, "gdrive:leases", "channels", self._keep_channels))
@@ -110,20 +105,6 @@ class GDriveFolders(CloudFolders):
         await self._comment(job, comments.FAILED)
         return receipt
 
-    async def check(self) -> Readiness:
-        """See the base class."""
-        if self._trouble:
-            return Readiness(
-                usable=False, reason=self._trouble, remedy="docs/gdrive.md explains the settings."
-            )
-        if not self._drive.settings.folders and not await self._folders.all():
-            return Readiness(
-                usable=False,
-                reason="No folder in Google Drive is watched.",
-                remedy="Run `erni-audio connect gdrive`, then `erni-audio folders add gdrive LINK`.",
-            )
-        return await super().check()
-
     # links
 
     def covers(self, url: str) -> bool:
@@ -137,7 +118,7 @@ class GDriveFolders(CloudFolders):
             raise Rejected("This is no link to a file in Google Drive. Copy it with Share, Copy link.")
         denied: AuthFailed | None = None
         places: dict[str, DrivePlace] = {}
-        for folder in await self._folders.all():
+        for folder in await self.folders.all():
             try:
                 opened = await self.tended.opened(folder.id)
                 if opened is None or not isinstance(opened.place, DrivePlace):
@@ -161,22 +142,10 @@ class GDriveFolders(CloudFolders):
 
     # what runs beside
 
-    async def _enrol(self) -> None:
-        while True:
-            try:
-                await enrol(self.context, self._drive)
-            except (ErniError, RedisError, OSError) as error:
-                if self._trouble != str(error):
-                    logger.warning("the folders in the settings can't be watched yet: %s", error)
-                self._trouble = str(error) or type(error).__name__
-                await asyncio.sleep(_AGAIN_SECONDS)
-            else:
-                self._trouble = ""
-                return
-
     async def _keep_channels(self) -> None:
         if self.channels is None:
             return
+        await self.tended.looked()  # else channels from before would be ended
         while True:
             try:
                 running = [

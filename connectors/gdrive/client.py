@@ -71,13 +71,16 @@ class DriveClient:
             try:
                 return await act()
             except Transient as error:
-                if number == _TRIES - 1 or (error.retry_after or 0.0) > _LONGEST_PAUSE:
+                if number == _TRIES - 1:
                     raise
                 await self.wait(number, error)
         raise AssertionError("The last try returns or raises.")
 
     async def wait(self, number: int, error: Transient) -> None:
-        """Between two tries: as long as was asked for, else longer every time."""
+        """Between two tries: as long as was asked for, else longer every time. Raises `error` if that is too
+        long to hold things up here."""
+        if (error.retry_after or 0.0) > _LONGEST_PAUSE:
+            raise error
         backoff = self._pause * 2.0**number * (1 + random.random() / 4)  # noqa: S311  (so that not all come at once)
         await asyncio.sleep(max(error.retry_after or 0.0, backoff))
 

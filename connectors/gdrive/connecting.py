@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections.abc import Mapping
-from typing import Final
+from dataclasses import replace
+from typing import Any, Final
 
 from connectors.gdrive.client import EVERYWHERE, DriveClient, Json
 from connectors.gdrive.consent import ask_person, read_json
 from connectors.gdrive.credentials import owns_nothing, service_account
 from connectors.gdrive.files import FOLDER, SHORTCUT, is_folder, parent_of, quoted
+from connectors.gdrive.key_file import KeyFile
 from connectors.gdrive.links import id_in, is_id
 from connectors.gdrive.place import DrivePlace
 from connectors.gdrive.settings import GDriveSettings
 from core.connecting import Dialogue, FoundFolder, Option
-from core.errors import Rejected
+from core.enrolment import Named
+from core.errors import AuthFailed, Rejected
 from core.places import Credentials, WatchedFolder
 from core.settings import Settings, load_settings
 
@@ -33,7 +37,7 @@ def create(settings: Settings) -> GDriveConnecting:  # noqa: ARG001  (what other
 
 
 class GDriveConnecting:
-    """See `core.connecting.Connecting`."""
+    """See `core.enrolment.Enrolling`."""
 
     name = "gdrive"
     title = "Google Drive"
@@ -47,6 +51,8 @@ class GDriveConnecting:
     def __init__(self, settings: GDriveSettings, *, pause: float = 1.0) -> None:
         self.settings = settings
         self._pause = pause
+        path = settings.credentials
+        self._key_file = None if path is None else KeyFile(path, settings.subject)
         self._clients: dict[str, tuple[DriveClient, int]] = {}
 
     async def connect(self, dialogue: Dialogue) -> Credentials:
@@ -77,7 +83,7 @@ class GDriveConnecting:
 
     async def find(self, credentials: Credentials, text: str) -> FoundFolder:
         """See the port. Paths begin in My Drive, or with "Shared drives" and the name of one."""
-        client = self._client(credentials.secret)
+        client = self._client((await self.resolved(credentials)).secret)
         try:
             told = await self._find(client, text.strip(), credentials.label)
             if told.get("trashed"):
@@ -94,8 +100,46 @@ class GDriveConnecting:
         finally:
             client.close()
 
+    def named(self, settings: Settings) -> Named:
+        """See `core.enrolment.Enrolling`."""
+        own = self.settings
+        chosen = {"document": own.document, "comments": own.comments}
+        return Named(
+            folders=own.folders,
+            policy=own.policy(settings),
+            output=own.output,
+            backfill=own.backfill,
+            options={name: "yes" if value else "no" for name, value in chosen.items()},
+            settings=("GDRIVE_CREDENTIALS", "GDRIVE_SUBJECT", "GDRIVE_FOLDERS"),
+        )
+
+    async def from_settings(self) -> Credentials | None:
+        """See `core.enrolment.Enrolling`."""
+        file = self._key_file
+        if file is None:
+            return None
+        secret = await asyncio.to_thread(file.secret)
+        return replace(await self.credentials(secret), secret="", reference=file.reference(secret))
+
+    async def resolved(self, credentials: Credentials) -> Credentials:
+        """See `core.enrolment.Enrolling`."""
+        if credentials.secret:
+            return credentials
+        return await asyncio.to_thread(self._resolved, credentials)
+
+    def _resolved(self, credentials: Credentials) -> Credentials:
+        if credentials.secret:
+            return credentials
+        if self._key_file is None:
+            raise AuthFailed(
+                "The key of this account is in the file that GDRIVE_CREDENTIALS names, which is not set "
+                "here. Set it, or run `erni-audio connect gdrive`."
+            )
+        return replace(credentials, secret=self._key_file.secret(credentials.reference))
+
     def open(self, folder: WatchedFolder, credentials: Credentials) -> DrivePlace:
         """See the port. Folders of one account share its connections."""
+        credentials = self._resolved(credentials)
         fingerprint = credentials.fingerprint
         client, users = self._clients.get(fingerprint) or (self._client(credentials.secret), 0)
         self._clients[fingerprint] = client, users + 1
@@ -145,10 +189,7 @@ class GDriveConnecting:
             parts = parts[1:]
         at: Json | None = None
         if parts[:1] == ["Shared drives"] and len(parts) > 1:
-            found = await client.ask(
-                lambda drive: drive.drives().list(pageSize=100, fields="drives(id,name)")
-            )
-            at = await self._only(client, found.get("drives", ()), parts[1])
+            at = await self._only(client, await _shared_drives(client), parts[1])
             parts = parts[2:]
         else:
             at = await client.file("root", _FIELDS)
@@ -174,3 +215,19 @@ class GDriveConnecting:
         if len(same) > 1:
             raise Rejected(f"There are several folders called {name}. Use the link of the one you mean.")
         return await client.file(same[0]["id"], _FIELDS) if same else None
+
+
+async def _shared_drives(client: DriveClient) -> list[Json]:
+    """Id and name of all that the account is a member of."""
+    found: list[Json] = []
+    more: dict[str, Any] = {}
+    while True:
+        answer = await client.ask(
+            lambda drive, more=more: drive.drives().list(  # type: ignore[misc]
+                pageSize=100, fields="nextPageToken,drives(id,name)", **more
+            )
+        )
+        found += answer.get("drives", ())
+        if not answer.get("nextPageToken"):
+            return found
+        more = {"pageToken": answer["nextPageToken"]}

@@ -21,6 +21,8 @@ PIECE_BYTES: Final = 8 * 2**20
 """So many are held in memory."""
 
 _TRIES = 5  # in a row without a byte
+_SHRINK: Final = 4  # after a failure so much less is asked for at once, and slowly more again
+_LEAST: Final = 64  # of a piece, as a fraction
 _REFUSALS: Final = {
     "cannotDownloadAbusiveFile": "Google takes this file for malware or spam and does not hand it out. "
     "Record it anew, or ask for a review in Google Drive.",
@@ -78,13 +80,15 @@ async def _receive(client: DriveClient, file: RemoteFile, file_id: str, target: 
     kind = file.content.partition(":")[0]
     partial = _Partial(target, hashlib.new(kind, usedforsecurity=False))
     reader: Any = None
+    size = PIECE_BYTES
 
     def next_piece(drive: Any, http: Any) -> bool:
         nonlocal reader
         if reader is None:
             request = drive.files().get_media(fileId=file_id, supportsAllDrives=True)
-            reader = request, MediaIoBaseDownload(partial.buffer, request, chunksize=PIECE_BYTES)
+            reader = request, MediaIoBaseDownload(partial.buffer, request, chunksize=size)
         reader[0].http = http
+        reader[1]._chunksize = size  # noqa: SLF001  (what came of a piece that breaks off is lost)
         return bool(reader[1].next_chunk()[1])
 
     failures, done = 0, False
@@ -95,11 +99,13 @@ async def _receive(client: DriveClient, file: RemoteFile, file_id: str, target: 
             failures += 1
             if failures >= _TRIES:
                 raise
+            size = max(size // _SHRINK, PIECE_BYTES // _LEAST)
             await client.wait(failures - 1, error)
             continue
         failures = 0 if partial.buffer.tell() else failures + 1
         if failures >= _TRIES:
             raise Transient("Google Drive delivers nothing.")
+        size = min(size * 2, PIECE_BYTES)
         await asyncio.to_thread(partial.keep)
         if partial.received > file.size:
             break

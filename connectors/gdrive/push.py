@@ -81,7 +81,9 @@ class Channels:
         channel = None if text is None else Channel(**json.loads(text))
         given = _proof(request.headers.get("X-Goog-Channel-Token", ""))
         known = secrets.compare_digest(given, channel.proof if channel is not None else _proof(""))
-        if channel is None or not known:
+        if channel is None or not known or channel.until <= self._clock():
+            return web.Response(status=404)
+        if channel.resource and channel.resource != request.headers.get("X-Goog-Resource-ID", ""):
             return web.Response(status=404)
         if request.headers.get("X-Goog-Resource-State") != "sync":  # that is the channel's own beginning
             self._nudge(channel.account)

@@ -215,7 +215,12 @@ class Reading:
         if told.get("mimeType") != SHORTCUT:
             return remote_file(told, names)
         target = str((told.get("shortcutDetails") or {}).get("targetId") or "")
-        behind = await self._get(target) if target else None
+        try:
+            behind = await self._get(target) if target else None
+        except Refused as error:
+            if error.status != 403:
+                raise
+            behind = None  # anybody may put one there, so it must not stop the rest
         if target:
             self._shortcuts.setdefault(target, set()).add(told["id"])
         if behind is None or behind.get("trashed") or is_folder(behind):

@@ -43,7 +43,20 @@ class Http(httplib2.Http):
             asked = urlsplit(uri)
             if asked.scheme == "https" and asked.netloc == self._local.netloc:
                 uri = asked._replace(scheme="http").geturl()
-        return super().request(uri, *args, **kwargs)
+        response, content = super().request(uri, *args, **kwargs)
+        for name in ("location", "content-location"):  # where the library would go on, token in hand
+            if name in response and not self._is_there(response[name], uri):
+                del response[name]
+        return response, content
+
+    def _is_there(self, address: str, asked: str) -> bool:
+        """Whether an address is at the server that was asked, or another one of Google's API."""
+        try:
+            to, here = urlsplit(address), urlsplit(asked)
+            google = to.scheme == "https" and (to.hostname or "").endswith(".googleapis.com")
+        except ValueError:
+            return False
+        return google or (to.scheme, to.netloc) == (here.scheme, here.netloc)
 
     _send: Any = httplib2.Http._conn_request  # type: ignore[attr-defined]  # noqa: SLF001  (no other way in)
 

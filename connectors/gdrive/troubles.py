@@ -78,6 +78,10 @@ def _answered(error: HttpError) -> ErniError:
             f"Google Drive asks to wait (HTTP {status}).",
             retry_after=_seconds(error.resp.get("retry-after", "")),
         )
+    if reason == "downloadQuotaExceeded":
+        return Transient("Google Drive has handed this file out too often today.", retry_after=_LONGEST_WAIT)
+    if status < 300:
+        return Lost(f"Google Drive's answer makes no sense (HTTP {status}).")
     if 300 <= status < 400:
         return Transient(f"Google Drive sends us elsewhere (HTTP {status}), which it never does.")
     message = _MESSAGES.get(reason) or (_NOT_FOUND if status == 404 else None)

@@ -111,29 +111,48 @@ class Writing(Reading):
     async def replace(self, held: Held, output: Output) -> Held:
         """See the port. Drive can't be told to do so only at a certain revision: somebody may still be
         quicker by some milliseconds. Their version is in the file's history then."""
-        await self._require_unchanged(held)
-        body = {"appProperties": _marks(output)}
+        body: dict[str, Any] = {"appProperties": _marks(output)}
         _stamp(body, new=False)
-        answer = await self._client.ask(
-            lambda drive: drive.files().update(
-                fileId=held.id,
-                body=body,
-                media_body=Bytes(output.data, output.media_type),
-                fields=FIELDS,
-                supportsAllDrives=True,
-            ),
-            "id",
-        )
-        return _held(answer)
+        sent = False
+
+        async def look_and_replace() -> Held:
+            nonlocal sent
+            now = await self._now(held)
+            if sent and now is not None and now.digest == digest(output.data):
+                return now  # only the answer was lost
+            if now is None or not _is_same(now, held):
+                raise Changed
+            sent = True
+            answer = await self._client.ask_once(
+                lambda drive: drive.files().update(
+                    fileId=held.id,
+                    body=body,
+                    media_body=Bytes(output.data, output.media_type),
+                    fields=FIELDS,
+                    supportsAllDrives=True,
+                ),
+                "id",
+            )
+            return _held(answer)
+
+        return await self._client.retry(look_and_replace)
 
     async def delete(self, held: Held) -> None:
         """See the port. Into the bin."""
-        if await self._require_unchanged(held, there=False):
-            await self._client.ask(
+
+        async def look_and_delete() -> None:
+            now = await self._now(held)
+            if now is None:
+                return
+            if not _is_same(now, held):
+                raise Changed
+            await self._client.ask_once(
                 lambda drive: drive.files().update(
                     fileId=held.id, body={"trashed": True}, fields="id", supportsAllDrives=True
                 )
             )
+
+        await self._client.retry(look_and_delete)
 
     # the parts
 
@@ -146,18 +165,10 @@ class Writing(Reading):
         if not inside or await self._tree.names(folder) is None:
             raise FolderGone
 
-    async def _require_unchanged(self, before: Held, *, there: bool = True) -> bool:
-        """Whether it is there, as it was. Raises Changed;
-        for one that is gone only if it has to be `there`."""
+    async def _now(self, before: Held) -> Held | None:
+        """A file as it is now, None if it is gone. Asked before each try: people go on while we wait."""
         told = await self._get(before.id)
-        if told is None or told.get("trashed"):
-            if there:
-                raise Changed
-            return False
-        now = held(told)
-        if (now.revision, now.digest) != (before.revision, before.digest):
-            raise Changed
-        return True
+        return None if told is None or told.get("trashed") else held(told)
 
     async def _search(self, folder: str, query: str) -> list[Json]:
         found: list[Json] = []
@@ -229,6 +240,10 @@ class Writing(Reading):
 
 
 _held = held
+
+
+def _is_same(now: Held, before: Held) -> bool:
+    return (now.revision, now.digest) == (before.revision, before.digest)
 
 
 def _refuses_id(error: Refused) -> bool:

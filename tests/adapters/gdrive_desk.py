@@ -10,6 +10,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from aiohttp import web
+
 from connectors.gdrive import credentials
 from connectors.gdrive.adapter import GDriveFolders
 from connectors.gdrive.connecting import GDriveConnecting
@@ -24,6 +26,7 @@ from core.ports import AdapterContext
 from core.settings import Settings, load_settings
 from core.testing import MemoryJobs, MemoryLinks, MemoryStore
 from core.vault import Vault
+from tests.vendors import faults
 from tests.vendors.gdrive import GDriveServer, serving
 from tests.vendors.gdrive_model import Account, File, SharedDrive
 from tests.vendors.gdrive_oauth import Grant
@@ -181,6 +184,21 @@ async def desk(tmp_path: Path, way: Way = "person", **changes: Any) -> AsyncIter
             yield at
         finally:
             await at.close()
+
+
+@asynccontextmanager
+async def elsewhere() -> AsyncIterator[tuple[str, list[str]]]:
+    """A server that nobody has any business with: its address, and the paths that were asked of it."""
+    came: list[str] = []
+
+    async def note(request: web.Request) -> web.Response:
+        came.append(request.path)
+        return web.Response(text="{}")
+
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", note)
+    async with faults.serving(app) as origin:
+        yield origin, came
 
 
 def job_of(recording: Recording, number: int = 1) -> Job:

@@ -30,7 +30,7 @@ RSC = frozenset(
         "ChannelMessage.Read.Group",
         "ChatMessage.Read.Chat",
         "TeamMember.Read.Group",
-        "ChatMember.Read.Chat",
+        "OnlineMeeting.ReadBasic.Chat",
     }
 )
 

@@ -214,6 +214,57 @@ async def test_what_cannot_be_fetched_any_more(at: Desk, tmp_path: Path) -> None
         await at.adapter.fetch(one.recording, tmp_path / "fetched")
 
 
+async def test_nothing_is_shared_more_widely_than_the_folder(at: Desk) -> None:
+    await at.watch(output="Texts", options={"tags": "yes"})
+    async with at.running():
+        at.ann.upload("/Inbox/a.mp3", TALK)
+        [job] = await at.submitted(1)
+        await at.deliver(job, "hello")
+    assert list(at.outputs("/Inbox/Texts")) == ["a.transcript.txt"]
+    routes = {call.route for call in at.server.calls}
+    assert {"files/upload", "files/create_folder_v2"} <= routes
+    assert [route for route in routes if route.startswith(("sharing/", "file_requests/"))] == []
+
+
+async def test_a_note_says_one_way_to_go_on(at: Desk, tmp_path: Path) -> None:
+    async with at.running():
+        at.ann.upload("/Inbox/a.mp3", b"one")
+        [job] = await at.submitted(1)
+    at.ann.replace("/Inbox/a.mp3", b"another")
+    with pytest.raises(Rejected) as caught:
+        await at.adapter.fetch(job.recording, tmp_path / "fetched")
+    await at.adapter.report_failure(job, caught.value.user_message)
+    [note] = at.outputs().values()
+    assert "there is nothing to do" in note
+    assert "upload it anew" not in note
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "🎙️ intervista 👩‍👩‍👧.mp3",
+        "פגישה שבועית.mp3",
+        "meeting . .mp3",
+        "  leading.mp3",
+        "Ärger.MP3",
+        "é" * 125 + ".mp3",
+        "x" * 251 + ".mp3",
+        'it\'s "quoted" \u202e3pm.mp3',
+    ],
+)
+async def test_whatever_it_is_called_it_is_answered(at: Desk, tmp_path: Path, name: str) -> None:
+    async with at.running():
+        at.ann.upload(f"/Inbox/{name}", TALK)
+        [job] = await at.submitted(1)
+        await at.adapter.fetch(job.recording, tmp_path / "fetched")
+        await at.adapter.report_failure(job, "There is no sound in it.")
+        assert [len(f.encode()) <= 255 for f in at.outputs()] == [True]
+        await at.deliver(job, "hello")
+    assert [("transcript" in f, "error" in f, len(f.encode()) <= 255) for f in at.outputs()] == [
+        (True, False, True)
+    ]
+
+
 async def test_transcripts_go_to_a_subfolder_where_that_is_wanted(at: Desk) -> None:
     await at.watch(output="Transcripts")
     async with at.running():

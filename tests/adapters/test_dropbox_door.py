@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+import yarl
 from aiohttp import web
 
 from connectors.dropbox import client
@@ -215,7 +217,7 @@ def test_credentials_without_sense_are_for_the_operator(at: Desk) -> None:
     folder = WatchedFolder(connector="dropbox", id="id:x", account="a", name="/x")
     with pytest.raises(AuthFailed, match="erni-audio connect dropbox"):
         at.connecting().open(folder, Credentials(account="a", label="a", secret="{}"))
-    lost = Credentials(account="a", label="a", secret='{"from": "DROPBOX_REFRESH_TOKEN"}')
+    lost = Credentials(account="a", label="a", reference="DROPBOX_REFRESH_TOKEN")
     with pytest.raises(AuthFailed, match="DROPBOX_REFRESH_TOKEN"):
         at.connecting().open(folder, lost)
 
@@ -234,7 +236,7 @@ def _environment(at: Desk, folders: str, **options: Any) -> dict[str, Any]:
 
 
 async def _settled(at: Desk, adapter: DropboxFolders) -> list[WatchedFolder]:
-    await adapter._enrolment.settle()
+    await adapter.enrolment.settle()
     return list(await WatchedFolders(at.store, at.settings, "dropbox").all())
 
 
@@ -283,20 +285,20 @@ async def test_what_a_command_added_stays_as_it_is(at: Desk) -> None:
 
 
 async def test_wrong_settings_are_told_and_mended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("connectors.dropbox.enrolment._AGAIN_SECONDS", 0.01)
+    monkeypatch.setattr("core.enrolment._AGAIN_SECONDS", 0.01)
     async with desk(tmp_path, watched=False) as at:
         at.ann.make_folder("/Inbox/Board")
         adapter = at.open(**_environment(at, "/Inbox,/Nowhere"))
         assert "no folder /Nowhere" in (await adapter.check()).reason
         async with at.running(adapter):
-            await at.server.until(lambda: adapter._enrolment.trouble)
+            await at.server.until(lambda: adapter.enrolment.trouble)
             found = await adapter.check()
             assert "no folder /Nowhere" in found.reason
             assert "DROPBOX_FOLDERS" in found.remedy
             [watched] = await WatchedFolders(at.store, at.settings, "dropbox").all()
             assert watched.name == "/Inbox"
             at.ann.make_folder("/Nowhere")
-            await at.server.until(lambda: not adapter._enrolment.trouble)
+            await at.server.until(lambda: not adapter.enrolment.trouble)
         nested = at.open(**_environment(at, "/Inbox,/Inbox/Board"))
         assert "/Inbox/Board lies in /Inbox" in (await nested.check()).reason
         at.server.revoke(at.ann)
@@ -306,15 +308,15 @@ async def test_wrong_settings_are_told_and_mended(tmp_path: Path, monkeypatch: p
 async def test_settings_wait_for_a_dropbox_that_is_away(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("connectors.dropbox.enrolment._AGAIN_SECONDS", 0.01)
+    monkeypatch.setattr("core.enrolment._AGAIN_SECONDS", 0.01)
     async with desk(tmp_path, watched=False) as at:
         adapter = at.open(**_environment(at, "/Inbox"))
         at.server.fail_always("users/get_current_account", Fault(status=503))
         async with at.running(adapter):
-            await at.server.until(lambda: adapter._enrolment.trouble)
+            await at.server.until(lambda: adapter.enrolment.trouble)
             assert "503" in (await adapter.check()).reason
             at.server.forgive()
-            await at.server.until(lambda: not adapter._enrolment.trouble)
+            await at.server.until(lambda: not adapter.enrolment.trouble)
         assert (await adapter.check()).usable
 
 
@@ -322,7 +324,7 @@ async def test_two_services_with_the_same_settings_watch_one_folder(tmp_path: Pa
     async with desk(tmp_path, watched=False) as at:
         options = _environment(at, "/Inbox")
         both = [at.open(**options) for _ in range(2)]
-        await asyncio.gather(*(adapter._enrolment.settle() for adapter in both))
+        await asyncio.gather(*(adapter.enrolment.settle() for adapter in both))
         [folder] = await WatchedFolders(at.store, at.settings, "dropbox").all()
         places = {(await adapter.tended.opened(folder.id)).folder.place for adapter in both}  # type: ignore[union-attr]
         assert places == {folder.place}
@@ -404,6 +406,14 @@ async def test_who_has_not_the_secret_is_not_heard(tmp_path: Path) -> None:
             signed = Notice(accounts=[], body=body, headers={"X-Dropbox-Signature": hooks.signature(body)})
             assert await hooks.send(signed) == 200
             assert nudged == [at.ann.account.id, "dbid:x"]
+            huge = b" " * (20 * 2**20)
+            signature = {"X-Dropbox-Signature": hooks.signature(huge)}
+            async with (
+                aiohttp.ClientSession() as session,
+                session.post(hooks.url, data=io.BytesIO(huge), headers=signature) as answer,
+            ):
+                assert answer.status == 413
+            assert nudged == [at.ann.account.id, "dbid:x"]
 
 
 async def test_a_challenge_is_echoed_as_plain_text(at: Desk) -> None:
@@ -414,6 +424,12 @@ async def test_a_challenge_is_echoed_as_plain_text(at: Desk) -> None:
             assert await answer.text() == "<script>alert(1)</script>"
             assert answer.content_type == "text/plain"
             assert answer.headers["X-Content-Type-Options"] == "nosniff"
+        for odd in ("a\r\nSet-Cookie: x=y", "👩‍👧 \u202e", "%0d%0a&=+#", "\0"):
+            async with session.get(url, params={"challenge": odd}) as answer:
+                assert await answer.text() == odd
+                assert answer.cookies == {}
+        async with session.get(yarl.URL(f"{url}?challenge=%ff%ed%a0%80", encoded=True)) as answer:
+            assert answer.status == 200
         for challenge in ("", "x" * 2000):
             async with session.get(url, params={"challenge": challenge}) as answer:
                 assert answer.status == 400

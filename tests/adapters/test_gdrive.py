@@ -7,7 +7,6 @@ import contextlib
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +14,14 @@ import pytest
 
 from connectors.gdrive import comments
 from connectors.gdrive.adapter import GDriveFolders, create
-from connectors.gdrive.connecting import GDriveConnecting
-from connectors.gdrive.enrolment import enrol
-from core.errors import AuthFailed, Rejected, Transient
+from core.errors import AuthFailed, Misconfigured, Rejected, Transient
 from core.model import Recording, Stage
 from core.places import Keyring, WatchedFolders
 from core.policies import ChannelPolicy
 from core.ports import Adapter, Linked, Routed, Welcoming
 from core.registry import ADAPTERS, load
 from core.tasks import end
+from core.testing import MemoryStore
 from tests.adapters.gdrive_desk import TALK, Desk, Way, desk, job_of, key_path, saying
 from tests.vendors.gdrive import SCOPE, backend_error, rate_limited
 from tests.vendors.gdrive_model import DOCUMENT
@@ -297,6 +295,102 @@ async def test_trouble_that_passes_loses_and_doubles_nothing(at: Desk, trouble: 
     assert [len(found) for found in at.texts().values()] == [1]
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "🎙️ intervista 👩‍👩‍👧.mp3",
+        "פגישה שבועית.mp3",
+        "meeting . .mp3",
+        "  leading.mp3",
+        "a/b\\c 'd'.mp3",
+        "é" * 125 + ".mp3",
+        "x" * 400 + ".mp3",
+        'it\'s "quoted" \u202e3pm.mp3',
+        "half an emoji \ud83d.mp3",
+    ],
+)
+async def test_whatever_it_is_called_it_is_answered(at: Desk, name: str) -> None:
+    await at.watch()
+    adapter, intake = at.open(), Intake()
+    async with running(adapter, intake):
+        at.server.upload(at.inbox, name, TALK)
+        [recording] = await intake.count(1)
+        await adapter.report_failure(job_of(recording), "There is no sound in it.")
+        assert [len(texts) for texts in at.texts(notes=True).values()] == [1]
+        await answered(at, adapter, recording)
+        await adapter.deliver(saying("good morning", recording), job_of(recording))
+    assert at.texts(notes=True) == {}
+    assert [len(texts) for texts in at.texts().values()] == [1]
+
+
+async def test_access_that_is_lost_after_the_recording_was_read(at: Desk) -> None:
+    bo = at.server.person("bo@example.com")
+    theirs = at.server.folder(bo, "Theirs")
+    at.server.share(theirs, at.anna, "writer")
+    await at.watch(theirs)
+    adapter, intake = at.open(), Intake()
+    async with running(adapter, intake):
+        at.server.upload(theirs, "a.mp3", TALK, by=bo)
+        [recording] = await intake.count(1)
+        await adapter.fetch(recording, at.tmp_path / "fetched")
+        at.server.share(theirs, at.anna, "reader")
+        with pytest.raises(AuthFailed):
+            await adapter.deliver(saying("good morning", recording), job_of(recording))
+        assert at.texts(theirs) == {}
+        at.server.share(theirs, at.anna, "writer")
+        await adapter.deliver(saying("good morning", recording), job_of(recording))
+    assert [len(texts) for texts in at.texts(theirs).values()] == [1]
+
+
+async def test_a_recording_that_comes_back_from_the_bin_is_answered_again(at: Desk) -> None:
+    await at.watch(policy=ChannelPolicy(formats=("txt",), delete_with_recording=True))
+    adapter, intake = at.open(), Intake()
+    async with running(adapter, intake):
+        file = at.server.upload(at.inbox, "a.mp3", TALK)
+        [first] = await intake.count(1)
+        await answered(at, adapter, first)
+        at.server.trash(file)
+        await until(lambda: at.texts() == {})
+        at.server.untrash(file)
+        _, again = await intake.count(2)
+        await adapter.deliver(saying("good morning", again), job_of(again, 2))
+    assert [len(texts) for texts in at.texts().values()] == [1]
+
+
+@both
+async def test_nothing_is_shared_more_widely_than_the_folder(at: Desk) -> None:
+    await at.watch(output="Texts", options={"document": "yes", "comments": "yes"})
+    adapter, intake = at.open(), Intake()
+    async with running(adapter, intake):
+        at.server.upload(at.inbox, "a.mp3", TALK)
+        [recording] = await intake.count(1)
+        await adapter.progress(job_of(recording), Stage.FETCHING, None)
+        await answered(at, adapter, recording)
+    [texts] = [file for file in at.server.files_in(at.inbox) if file.name == "Texts"]
+    assert len(at.server.files_in(texts)) == 2
+    assert [call.method for call in at.server.calls if call.method.startswith("permissions.")] == []
+    told = {
+        name
+        for call in at.server.calls
+        if call.method in {"files.create", "files.update"}
+        for name in (*call.params, *(call.body or {}))
+    }
+    assert told & {"addParents", "permissions", "writersCanShare", "copyRequiresWriterPermission"} == set()
+
+
+async def test_shortcuts_that_lead_in_circles_are_left_alone(at: Desk) -> None:
+    await at.watch()
+    adapter, intake = at.open(), Intake()
+    outer = at.server.folder(at.inbox, "outer")
+    at.server.make_shortcut(at.inbox, outer, name="back.mp3")
+    at.server.make_shortcut(outer, at.inbox, name="forth.mp3")
+    async with running(adapter, intake):
+        at.server.upload(outer, "a.mp3", TALK)
+        await intake.count(1)
+        await quiet(at, intake)
+    assert len(intake.recordings) == 1
+
+
 async def test_a_delivery_that_broke_off_ends_in_one_set(at: Desk) -> None:
     policy = ChannelPolicy(formats=("txt", "md", "json"))
     await at.watch(policy=policy)
@@ -430,13 +524,54 @@ async def test_folders_that_settings_name_are_watched(at: Desk) -> None:
     assert await Keyring(at.store, at.context.settings, "gdrive").find(kept.account) is not None
 
 
+@pytest.mark.parametrize("at", ["shared drive"], indirect=True)
+async def test_what_lay_there_is_taken_once_that_is_switched_on(at: Desk) -> None:
+    at.settings |= {"GDRIVE_CREDENTIALS": key_path(at), "GDRIVE_FOLDERS": at.inbox.id}
+    at.server.advance(-1000)
+    at.server.upload(at.inbox, "old.mp3", TALK, by=at.anna)
+    at.server.advance(1000)
+    intake = Intake()
+    adapter = at.open()
+    await adapter.enrolment.settle()
+    async with running(adapter, intake):
+        await at.server.until(lambda: len(at.server.called("changes.list")) >= 3)
+    before = {recording.name for recording in intake.recordings.values()}
+    at.settings["GDRIVE_BACKFILL"] = "true"
+    adapter = at.open()
+    await adapter.enrolment.settle()
+    async with running(adapter, intake):
+        await intake.count(1)
+    assert (before, {recording.name for recording in intake.recordings.values()}) == (set(), {"old.mp3"})
+
+
+async def test_one_account_that_can_t_be_used_does_not_stop_the_others(
+    at: Desk, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Locked(MemoryStore):
+        async def recall(self, space: str, key: str) -> str | None:
+            if (space, key) == ("gdrive:credentials", "locked"):
+                raise Misconfigured("Stored data is encrypted with another key.")
+            return await super().recall(space, key)
+
+    at.store = Locked()
+    await at.watch(at.server.folder(at.home, "Other"), account="locked")
+    await at.watch()
+    adapter, intake = at.open(), Intake()
+    async with running(adapter, intake):
+        at.server.upload(at.inbox, "a.mp3", TALK)
+        await intake.count(1)
+        found = await adapter.check()
+    assert (found.usable, "encrypted with another key" in found.reason) == (False, True)
+    assert caplog.text.count("encrypted with another key") == 1
+
+
 async def test_what_somebody_added_keeps_its_policy(at: Desk) -> None:
     watched = await at.watch()
     robot = at.server.service_account()
     at.server.share(at.inbox, robot, "writer")
     at.account = robot
     at.settings |= {"GDRIVE_CREDENTIALS": key_path(at), "GDRIVE_FOLDERS": at.inbox.id, "GDRIVE_FORMATS": "md"}
-    await enrol(at.context, GDriveConnecting(at.gdrive()))
+    await at.open().enrolment.settle()
     assert len(await Keyring(at.store, at.context.settings, "gdrive").all()) == 2
     assert list(await WatchedFolders(at.store, at.context.settings, "gdrive").all()) == [watched]
 
@@ -482,16 +617,6 @@ async def test_without_any_folder_it_says_how_to_begin(at: Desk) -> None:
     readiness = await at.open().check()
     assert not readiness.usable
     assert "erni-audio connect gdrive" in readiness.remedy
-
-
-async def test_without_a_key_credentials_are_not_kept(at: Desk) -> None:
-    at.settings |= {"GDRIVE_CREDENTIALS": "/nothing/here.json", "GDRIVE_FOLDERS": at.inbox.id}
-    context = at.context
-    settings = context.settings.model_copy(update={"encryption_key": None})
-    adapter = GDriveFolders(replace(context, settings=settings), at.gdrive(), rhythm=at.rhythm)
-    async with running(adapter, Intake()), asyncio.timeout(PATIENCE):
-        while "ERNI_ENCRYPTION_KEY" not in (await adapter.check()).reason:
-            await asyncio.sleep(0.01)
 
 
 async def test_a_receipt_names_what_was_written(at: Desk) -> None:

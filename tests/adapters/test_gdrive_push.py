@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -115,6 +115,8 @@ async def test_what_does_not_prove_itself_is_refused(at: Line) -> None:
         {"X_Goog_Channel_ID": "unknown"},
         {"X_Goog_Channel_ID": "x" * 5000},
         {"X_Goog_Channel_ID": "", "X_Goog_Channel_Token": ""},
+        {"X_Goog_Resource_ID": "another"},
+        {"X_Goog_Resource_ID": ""},
     ):
         assert await push.post(notice, **forged) == 404
     assert at.nudged == []
@@ -123,6 +125,15 @@ async def test_what_does_not_prove_itself_is_refused(at: Line) -> None:
     stored = (await at.at.store.memories(SPACE))[channel.id]
     assert channel.token is not None
     assert channel.token not in stored
+
+
+async def test_a_channel_that_has_ended_is_not_heard(at: Line) -> None:
+    await at.keep(at.at.place())
+    [channel] = at.live
+    at.nudged.clear()
+    await at.advance(8 * DAY)
+    assert await at.at.server.push.post(Notice(channel=channel, state="change", number=7)) == 404
+    assert at.nudged == []
 
 
 async def test_channels_are_renewed_before_they_end_without_a_gap(at: Line) -> None:
@@ -278,6 +289,41 @@ async def test_with_push_work_begins_at_once_and_without_it_later(
         stored = [json.loads(text) for text in (await at.store.memories(SPACE)).values()]
         assert [one["account"] for one in stored] == ["account"]
     assert len({recording.key for recording in submitted}) == 3
+
+
+async def test_a_start_ends_no_channel_before_it_knows_what_is_watched(
+    at: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("connectors.gdrive.push._ROUND", 0.01)
+    monkeypatch.setattr("core.tending._LOOK_SECONDS", 0.05)
+    await at.keep(at.at.place())
+    before = at.live
+    await at.at.watch()
+    away, tries = True, 0
+    memories = at.at.store.memories
+
+    async def hesitant(space: str) -> Mapping[str, str]:
+        nonlocal tries
+        if space == "gdrive:folders" and away:
+            tries += 1
+            raise ConnectionError
+        return await memories(space)
+
+    monkeypatch.setattr(at.at.store, "memories", hesitant)
+    at.at.public_url = PUBLIC
+    adapter = at.at.open()
+    adapter.channels = at.channels
+
+    async def submit(_recording: Recording) -> str:
+        return "job"
+
+    task = asyncio.create_task(adapter.run(submit))
+    await until(lambda: tries >= 5)
+    away = False
+    await until(lambda: bool(adapter.tended.running()))
+    await asyncio.sleep(0.1)  # some rounds, in which nothing is to happen
+    await end(task)
+    assert at.live == before
 
 
 async def test_it_can_be_switched_off(tmp_path: Path) -> None:

@@ -186,8 +186,33 @@ async def test_asking_where_it_was_done_says_so(at: Desk) -> None:
         await at.answered(message)
         await at.deliver(saying("Hello there"))
         await at.asked(message, at.bo)
-        await at.told(message, "was transcribed already")
-    assert len(at.jobs.views) == 1
+        told = await at.told(message, "was transcribed already")
+        [answer] = at.answers(message)
+        see = await at.server.press(told, "See the transcript", at.bo)
+        assert see.url == at.server.payloads.link(at.channel, answer)
+        other = await at.server.post(at.chat, at.anna, files=[TALK])
+        await at.asked(other, at.bo)
+        [answer] = await at.answered(at.chat)
+        await at.asked(other, at.bo)
+        told = await at.told(at.chat, "is being transcribed")
+        see = await at.server.press(told, "See how far it is", at.bo)
+        assert see.url == at.server.payloads.link(at.chat, answer)
+    assert len(at.jobs.views) == 2
+
+
+async def test_the_recording_of_a_meeting_is_found_by_a_mention_in_its_chat(at: Desk) -> None:
+    """What Teams writes about it can't be replied to, and some clients offer no menu on it."""
+    async with at.running():
+        await at.server.post_recording(at.chat, at.anna, "First.mp4", b"the first")
+        await at.server.post_recording(at.chat, at.anna, "Weekly.mp4", TALK.data)
+        await at.server.post(at.chat, at.bo, files=[File(name="later.mp3", data=b"another")])
+        await at.server.post(at.chat, at.bo, "transcribe", mention_bot=True)
+        await at.answered(at.chat)
+        assert await at.fetched() == TALK.data
+        await at.quiet()
+    [recording] = at.recordings()
+    assert recording.name == "Weekly.mp4"
+    assert recording.shared_by == at.anna.id
 
 
 async def test_where_the_app_is_not_the_dialog_offers_to_add_it_and_goes_on(at: Desk) -> None:
@@ -491,7 +516,7 @@ async def test_where_another_try_comes_to_nothing_the_transcript_before_it_is_sh
         opened = await at.server.press(answer, "Try again…", at.bo)
         assert opened.dialog is not None
         await at.server.submit(opened.dialog, "Transcribe again")
-        await at.told(message, "deleted, or moved")
+        await at.told(message, "deleted or moved")
         await at.quiet()
         assert "Hello" in answer.shown
         await at.server.press(answer, "Delete the transcript", at.anna)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import json
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -52,6 +54,96 @@ async def test_large_bodies_are_refused_however_they_come(at: Desk) -> None:
         headers = at.server.delivery.headers(activity)
         status, _ = await at.server.delivery.post(json.dumps(activity).encode(), headers)
     assert status == 413
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"[" * 500_000,
+        b'{"a":' * 80_000 + b"1" + b"}" * 80_000,
+        b'{"id":' + b"9" * 400_000 + b"}",
+        b'{"id": 1e999999, "channelId": "msteams"}',
+        b'{"channelId": "msteams", "value": ' + b"[" * 5_000 + b"]" * 5_000 + b"}",
+        b"\xff\xfe{}",
+    ],
+    ids=["open", "deep", "huge number", "infinite", "nested", "no text"],
+)
+async def test_bombs_of_json_are_refused(at: Desk, body: bytes) -> None:
+    async with at.running():
+        status, text = await at.server.delivery.post(
+            body, at.server.delivery.headers(at.server.sample(at.alone, at.anna))
+        )
+        assert status in {400, 403}
+        assert text == ""
+        await at.server.post(at.alone, at.anna, "status")
+        await at.told(at.alone, "Nothing is being transcribed")
+
+
+async def test_a_body_that_unpacks_to_too_much_is_refused(at: Desk) -> None:
+    activity = at.server.sample(at.alone, at.anna) | {"text": "x" * 50_000_000}
+    packed = gzip.compress(json.dumps(activity).encode())
+    headers = at.server.delivery.headers(activity) | {"Content-Encoding": "gzip"}
+    async with at.running():
+        status, _ = await at.server.delivery.post(packed, headers)
+    assert status == 413
+    assert len(packed) < MOST_BYTES
+
+
+async def test_odd_values_in_what_teams_signed_do_no_harm(at: Desk) -> None:
+    """As far as they come: Teams passes on what clients make up."""
+    odd: list[Any] = [
+        None,
+        0,
+        -1,
+        1.5,
+        True,
+        "",
+        "x" * 1000,
+        [],
+        {},
+        [None],
+        {"x": []},
+        [[]],
+        "\ud800",
+        "\x00",
+    ]
+    async with at.running():
+        await shared(at)
+        await at.deliver(saying("Hello there"))
+        for number, value in enumerate(odd):
+            invoke = {"type": "invoke", "id": f"f:{number}", "value": value}
+            for name in ("adaptiveCard/action", "task/fetch", "task/submit", "fileConsent/invoke"):
+                found = at.server.sample(at.channel, at.bo) | invoke | {"name": name}
+                delivery = at.server.delivery.add(found)
+                await delivery.over.wait()
+                assert delivery.status == 200
+            for name in ("fetchTask", "submitAction"):
+                found = at.server.sample(at.channel, at.bo) | invoke | {"name": f"composeExtension/{name}"}
+                wrapped = found | {
+                    "value": {"commandId": "transcribe", "data": value, "messagePayload": value}
+                }
+                delivery = at.server.delivery.add(wrapped)
+                await delivery.over.wait()
+                assert delivery.status == 200
+            for field in ("text", "attachments", "entities", "value", "channelData", "membersAdded", "from"):
+                message = at.server.sample(at.alone, at.anna) | {"id": f"1{number:012}", field: value}
+                delivery = at.server.delivery.add(message)
+                await delivery.over.wait()
+                assert delivery.status in {200, 400, 403}
+        await at.quiet()
+    assert len(at.jobs.views) == 1
+
+
+async def test_words_without_end_are_read_in_no_time(at: Desk) -> None:
+    async with at.running():
+        for text in ("<at>" * 25_000, "<at" * 30_000, "<at></at" * 12_000):
+            activity = at.server.sample(at.alone, at.anna) | {"text": text}
+            status, _ = await at.server.delivery.post(
+                json.dumps(activity).encode(), at.server.delivery.headers(activity)
+            )
+            assert status == 200
+        await at.told(at.alone, "Ask for a transcript")
+        await at.quiet()
 
 
 async def test_buttons_of_one_conversation_do_nothing_in_another(at: Desk) -> None:
@@ -224,12 +316,25 @@ async def test_teams_is_asked_again(at: Desk, status: int) -> None:
         assert at.answers(answer) == [answer]
 
 
-async def test_a_card_that_is_too_large_comes_as_text(at: Desk) -> None:
+async def test_a_card_that_is_too_large_comes_shorter_and_at_last_as_text(at: Desk) -> None:
+    too_large = connector_error(413, "MessageSizeTooBig", "Message size too large.")
+    words = " ".join(f"{'x' * 90}word{number}" for number in range(14))  # few enough to be shown whole
     async with at.running():
         answer = await shared(at)
-        at.server.fail("update", connector_error(413, "MessageSizeTooBig", "Message size too large."))
-        await at.deliver(saying("Hello there"))
+        await at.deliver(saying(words))
+        assert "word13" in answer.shown
+        whole = len(json.dumps(answer.card))
+        at.server.fail("update", too_large)
+        await at.deliver(saying(words))
+        assert "word13" not in answer.shown
+        assert len(json.dumps(answer.card)) < whole
+        page = await at.server.press(answer, "Show the whole transcript", at.bo)
+        assert "word13" in str(page.card)
+        at.server.fail("update", too_large, too_large)
+        await at.deliver(saying(words))
     assert "Transcript of" in answer.text
+    assert at.answers(answer) == []
+    assert at.said(answer) == [answer]
 
 
 async def test_a_bar_is_moved_no_more_often_than_allowed_and_never_covers_the_result(at: Desk) -> None:
@@ -306,7 +411,7 @@ async def test_a_recording_that_is_gone(at: Desk) -> None:
         [item] = message.files.values()
         item.deleted = True
         await at.asked(message, at.bo)
-        await at.answered(message, text="deleted, or moved")
+        await at.answered(message, text="deleted or moved")
         assert not at.jobs.views
         later = await at.server.send_file(at.alone, at.anna, TALK)
         [item] = later.files.values()

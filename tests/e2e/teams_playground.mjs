@@ -1,12 +1,14 @@
 // A person at the Microsoft 365 Agents Playground: sends a recording to the app and looks at the answers.
 // Argument: JSON with puppeteer, browser, profile, url, attachment and pictures. Writes a JSON line for
-// each step when it is done.
+// each step when it is done. Ends, with its browser, when its standard input does.
 
 const given = JSON.parse(process.argv[2]);
 const { default: puppeteer } = await import(given.puppeteer);
 
+process.stdin.on("close", () => process.exit(1)).resume(); // the launcher ends its browser then
 const browser = await puppeteer.launch({
   executablePath: given.browser,
+  pipe: true, // which ends the browser where this process is killed
   userDataDir: given.profile,
   args: ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"],
   defaultViewport: { width: 1400, height: 1700 },
@@ -15,6 +17,7 @@ const page = await browser.newPage();
 page.setDefaultTimeout(60_000);
 
 const say = (step, more = {}) => console.log(JSON.stringify({ step, ...more }));
+say("browser", { pid: browser.process().pid, shown: "" });
 const shown = () => page.evaluate(() => document.body.innerText);
 const until = (...texts) =>
   page.waitForFunction((all) => all.every((text) => document.body.innerText.includes(text)), {}, texts);
@@ -78,4 +81,5 @@ try {
   process.exitCode = 1;
 } finally {
   await browser.close();
+  process.stdin.removeAllListeners("close").destroy();
 }

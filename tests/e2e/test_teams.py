@@ -5,15 +5,24 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
-from collections.abc import Awaitable, Callable
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import aiohttp
 import pytest
+from aiohttp import web
 
 from bots.teams import ids
-from tests.e2e.teams_service import FILES, Process, Services, said_in, services
-from tests.vendors.teams import FORGERIES
-from tests.vendors.teams_model import CONSENT, Message
+from bots.teams.settings import MESSAGES_PATH
+from tests.e2e.teams_service import FILES, Process, Services, said_in, services, shows_transcript
+from tests.e2e.test_cli_transcribe import REAL, ROOT, cut
+from tests.e2e.test_slack import redis_server
+from tests.vendors import faults
+from tests.vendors.teams import FORGERIES, File
+from tests.vendors.teams_model import CONSENT, Conversation, Message
 
 Recorded = Callable[[str, object], None]
 
@@ -85,7 +94,78 @@ async def test_the_stop_button_stops_the_work(tmp_path: Path) -> None:
         assert place.leaked([]) == []
 
 
+@pytest.mark.slow
+async def test_a_real_recording_is_recognised_as_a_draft_that_says_so(tmp_path: Path) -> None:
+    cut(ROOT / "samples" / "meeting.m4a", tmp_path / "meeting.wav", 11.8)
+    async with services(tmp_path, program=tuple(REAL), METHODS="draft") as place, place.running():
+        at = place.at
+        recording = File(name="Monday.wav", data=(tmp_path / "meeting.wav").read_bytes())
+        message = await at.server.send_file(at.alone, at.anna, recording)
+        answer = await place.transcribed(message)
+        await place.quiet()
+        await place.take(message)
+        await place.quiet()
+        files = {name: data.decode() for name, data in place.files().items()}
+        assert set(files) == {"Monday.transcript.md", "Monday.transcript.srt"}
+        for text in (answer.shown, *files.values()):
+            assert "good morning everyone thank you for coming on such short notice" in " ".join(text.split())
+            assert "Speaker 2" in text
+            assert "draft" in text.lower()
+        assert at.answers(message) == [answer]
+        assert place.leaked(["good morning", "short notice", "Monday"]) == []
+
+
+# --- ready or not ---
+
+
+async def test_it_says_that_it_runs_when_nobody_has_to_wait_for_keys(tmp_path: Path) -> None:
+    async with services(tmp_path) as place, AsyncExitStack() as stack:
+        server = place.at.server
+        hold = server.hold("keys")
+        starting = asyncio.create_task(stack.enter_async_context(place.running()))
+        await place.child.until(hold.arrived.is_set)
+        assert "Running at" not in place.child.log
+        hold.release()
+        await starting
+        known = len(server.called("keys")), len(server.called("token"))
+        assert known == (1, 1)
+        message = await place.share()
+        await place.transcribed(message)
+        assert len(server.called("keys")) == 1
+        await place.quiet()
+
+
+async def test_without_microsoft_it_starts_and_says_what_is_missing(tmp_path: Path) -> None:
+    async with services(tmp_path) as place:
+        server = place.at.server
+        server.fail("metadata", *[faults.Fault(status=503)] * 100)
+        async with place.running(), aiohttp.ClientSession() as client:
+
+            async def ready() -> tuple[int, dict[str, str]]:
+                async with client.get(f"{place.child.address}/readyz") as answer:
+                    return answer.status, (await answer.json())["adapter teams"]
+
+            status, teams = await ready()
+            assert status == 503
+            assert "The keys of Teams can't be fetched" in teams["reason"]
+            assert "Teams can't be heard yet" in place.child.log
+            server.traffic.forgive()
+            async with asyncio.timeout(60):
+                while (await ready())[0] != 200:  # it keeps what it said for some seconds
+                    await asyncio.sleep(0.2)
+            message = await place.share()
+            await place.transcribed(message)
+            await place.quiet()
+            await place.once(message)
+
+
 # --- what dies in between ---
+
+
+async def at_once(place: Services, process: Process) -> Message:
+    message = await place.share()
+    await place.child.kill(process)
+    return message
 
 
 async def while_it_listens(place: Services, process: Process) -> Message:
@@ -138,7 +218,7 @@ async def while_a_file_is_handed_over(place: Services, process: Process) -> Mess
 
 
 SENT: dict[str, Callable[[Services, Process], Awaitable[Message]]] = {
-    "acknowledged, nothing done": Held("token"),
+    "acknowledged a moment ago": at_once,
     "accepted, not answered": Held("send"),
     "answered, not remembered": Held("send", done=True),
     "fetching": Held("download"),
@@ -203,6 +283,98 @@ async def test_killed_at_any_moment_it_answers_once_and_loses_nothing(
     found = await asyncio.gather(*map(one, moments), return_exceptions=True)
     record_testsuite_property(f"acknowledged_ms while killed, {in_channel=}", sorted(took))
     assert dict(zip(moments, found, strict=True)) == dict.fromkeys(moments, expected)
+
+
+# --- several processes ---
+
+
+@dataclass(kw_only=True)
+class Balancer:
+    """Passes what Teams sends on to the services `behind` it in turn, and to another where one is gone."""
+
+    client: aiohttp.ClientSession
+    behind: list[str] = field(default_factory=list)
+    passed: Counter[str] = field(default_factory=Counter)
+    last: str = ""
+
+    async def pass_on(self, request: web.Request) -> web.Response:
+        body = await request.read()
+        headers = {name: request.headers[name] for name in ("Authorization", "Content-Type")}
+        for _ in range(len(self.behind)):
+            self.behind.append(where := self.behind.pop(0))
+            try:
+                async with self.client.post(where, data=body, headers=headers) as answer:
+                    text = await answer.text()
+            except aiohttp.ClientConnectionError:
+                continue
+            self.passed[where] += 1
+            self.last = where
+            return web.Response(status=answer.status, text=text, content_type=answer.content_type)
+        return web.Response(status=502)
+
+
+@asynccontextmanager
+async def balancer(place: Services) -> AsyncIterator[Balancer]:
+    async with aiohttp.ClientSession() as client:
+        passing, app = Balancer(client=client), web.Application()
+        app.router.add_post(MESSAGES_PATH, passing.pass_on)
+        async with faults.serving(app) as origin:
+            place.at.server.delivery.endpoint = origin + MESSAGES_PATH
+            yield passing
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("in_channel", [False, True], ids=["sent to the app", "asked for in a channel"])
+async def test_two_services_on_one_redis_answer_once_and_stand_in_for_each_other(
+    tmp_path: Path, in_channel: bool
+) -> None:
+    async with AsyncExitStack() as stack:
+        url = await stack.enter_async_context(redis_server(tmp_path / "redis"))
+        more = {"REDIS_URL": url, "ERNI_REDELIVERY_SECONDS": "2"}
+        place = await stack.enter_async_context(services(tmp_path / "one", in_channel=in_channel, **more))
+        passing = await stack.enter_async_context(balancer(place))
+        (tmp_path / "two").mkdir()
+        at, processes = place.at, {}
+        children = [place.child, replace(place.child, home=tmp_path / "two")]
+        for child in children:
+            process = await stack.enter_async_context(child.running())
+            processes[child.address + MESSAGES_PATH] = process
+        passing.behind = list(processes)
+
+        async def transcripts(count: int) -> None:
+            """That there are as many, each with one card and two files, and nothing else."""
+            places: Sequence[Conversation | Message] = shared if in_channel else [at.alone]
+            await place.child.until(
+                lambda: sum(shows_transcript(one) for each in places for one in at.answers(each)) == count
+            )
+            await place.quiet()
+            if not in_channel:
+                await asyncio.gather(*map(consent, place.offers(shared[0], CONSENT)))
+                await place.child.until(lambda: not place.offers(shared[0], CONSENT))
+                await place.quiet()
+            assert len(place.files()) == 2 * count
+            said = [one for each in places for one in at.said(each)]
+            assert len([one for one in said if one.has_card]) == count
+            assert len(said) == (1 if in_channel else 3) * count
+
+        async def consent(question: Message) -> None:
+            await at.server.accept_consent(question, at.anna, copies=2)
+
+        shared = [await place.share(200 + 20 * number, copies=2) for number in range(4)]
+        await transcripts(4)
+        assert all(passing.passed[each] >= 4 for each in processes), "both took part"
+
+        # Whoever was told of a share dies over it: the other one does it.
+        hold = at.server.hold("send")
+        shared.append(await place.share(500))
+        await place.child.until(hold.arrived.is_set)
+        gone = passing.last
+        await place.child.kill(processes[gone])
+        hold.release()
+        await transcripts(5)
+        assert len(set(place.files().values())) == 10
+        for child in children:
+            assert replace(place, child=child).leaked([]) == []
 
 
 # --- what the operator is told ---

@@ -94,15 +94,18 @@ async def playground(modules: Path, home: Path, endpoint: str) -> AsyncIterator[
         *("--app-endpoint", endpoint, "--channel-id", "msteams", "--port", str(free_port())),
         "--disable-telemetry",
     ]
+    # It ends with its standard input, so that it does not outlive a test that is killed.
+    command[1:1] = ["--import", "data:text/javascript,process.stdin.on('close',()=>process.exit()).resume()"]
     environment = {"PATH": os.environ["PATH"], "HOME": str(home / "playground"), "BROWSER": "none"}
     with log.open("w") as output:
         process = await asyncio.create_subprocess_exec(
             *command,
             cwd=home / "playground",
             env=environment,
-            stdin=asyncio.subprocess.DEVNULL,
+            stdin=asyncio.subprocess.PIPE,
             stdout=output,
             stderr=output,
+            start_new_session=True,
         )
     try:
         async with asyncio.timeout(PATIENCE):
@@ -111,25 +114,47 @@ async def playground(modules: Path, home: Path, endpoint: str) -> AsyncIterator[
                 await asyncio.sleep(0.05)  # asked again until it is so
         yield f"http://localhost:{log.read_text().partition('Listening on')[2].split()[0]}/"
     finally:
+        await end(process)
+
+
+async def end(process: Process) -> None:
+    """End a process that ends with its standard input, and those that it started in its group."""
+    assert process.stdin is not None
+    process.stdin.close()
+    try:
+        async with asyncio.timeout(10):
+            await process.wait()
+    except TimeoutError:
+        pass
+    finally:
         with contextlib.suppress(ProcessLookupError):
-            process.terminate()
+            os.killpg(process.pid, signal.SIGKILL)
         await process.wait()
 
 
 class Person:
-    """Somebody at the Playground, played by the driver in a process of its own."""
+    """Somebody at the Playground, played by the driver in a process of its own. `browser` is the id of the
+    browser's process and of its group, once it is known."""
 
     def __init__(self, process: Process) -> None:
-        self._process = process
+        self.process = process
+        self.browser: int | None = None
+
+    async def open(self) -> None:
+        """Wait until the browser runs."""
+        self.browser = int((await self._done("browser"))["pid"])
 
     async def did(self, step: str) -> str:
         """Wait until a step is done; all that is on the screen then."""
-        assert self._process.stdout is not None
+        return str((await self._done(step))["shown"])
+
+    async def _done(self, step: str) -> dict[str, Any]:
+        assert self.process.stdout is not None
         async with asyncio.timeout(PATIENCE):
-            line = await self._process.stdout.readline()
+            line = await self.process.stdout.readline()
         found: dict[str, Any] = json.loads(line or b'{"step": "ended"}')
         assert found["step"] == step, found
-        return str(found["shown"])
+        return found
 
 
 @asynccontextmanager
@@ -142,17 +167,33 @@ async def person(modules: Path, home: Path, **given: Any) -> AsyncIterator[Perso
     }
     process = await asyncio.create_subprocess_exec(
         *("node", str(DRIVER), json.dumps(told)),
-        stdin=asyncio.subprocess.DEVNULL,
+        stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         limit=2**22,
         start_new_session=True,
     )
+    found = Person(process)
     try:
-        yield Person(process)
+        await found.open()
+        yield found
     finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)  # its browser too
-        await process.wait()
+        try:
+            await end(process)
+        finally:
+            # The browser is in a group of its own.
+            if found.browser is not None and found.browser in running(home / "profile"):
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(found.browser, signal.SIGKILL)
+
+
+def running(profile: Path) -> set[int]:
+    """The ids of the processes of a browser with this profile."""
+    found = set()
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if str(profile).encode() in (folder / "cmdline").read_bytes():
+                found.add(int(folder.name))
+    return found
 
 
 def repeat(path: Path, times: int) -> Path:
@@ -169,6 +210,41 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", ["the test fails", "the test dies", "the driver dies", "all at once"])
+async def test_no_browser_outlives_a_test_that_is_interrupted(
+    modules: Path, tmp_path: Path, how: str
+) -> None:
+    nobody = {"url": "data:text/html,Nobody is here", "pictures": str(tmp_path), "attachment": {}}
+    with contextlib.suppress(Interrupted):
+        async with person(modules, tmp_path, **nobody) as somebody:
+            assert somebody.browser in running(tmp_path / "profile")
+            driver = somebody.process
+            assert driver.stdin is not None
+            if how == "the test dies":
+                driver.stdin.close()
+                await gone(tmp_path)
+            elif how == "the driver dies":
+                driver.kill()
+                await gone(tmp_path)
+            elif how == "all at once":
+                os.killpg(driver.pid, signal.SIGKILL)
+                await gone(tmp_path)
+            raise Interrupted
+    await gone(tmp_path)
+    assert somebody.process.returncode is not None
+
+
+class Interrupted(Exception):
+    """As when somebody presses Ctrl-C."""
+
+
+async def gone(home: Path) -> None:
+    async with asyncio.timeout(PATIENCE):
+        while running(home / "profile"):
+            await asyncio.sleep(0.05)  # asked again until it is so
 
 
 @pytest.mark.slow

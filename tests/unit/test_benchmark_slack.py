@@ -6,18 +6,20 @@ from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
-from benchmarks.slack import Found, figures, report
-from benchmarks.slack_load import Outcome, another, made_recording, outcome, times
+from benchmarks.platforms import Found, figures, report
+from benchmarks.sharing import Outcome, another, made_recording, times
+from benchmarks.slack import SLACK
+from benchmarks.slack_load import outcome
 from core.decoding import decode_file
 from tests.adapters.slack_desk import TALK, desk, saying
 
-FINE = Outcome(replied=0.2, transcribed=9.0, answers=1, carriers=1, failed=False, complete=True)
+FINE = Outcome(replied=0.2, transcribed=9.0, surplus=0, failed=False, complete=True)
 
 
 def found(*outcomes: Outcome) -> Found:
     return Found(
         outcomes=outcomes,
-        acknowledged=[0.01] * 98 + [0.5, 0.6],
+        acknowledged={"": [0.01] * 98 + [0.5, 0.6]},
         sent=101,
         unacknowledged=1,
         late=[0.001],
@@ -78,8 +80,8 @@ async def test_losses_and_what_is_there_twice_are_seen(tmp_path: Path) -> None:
 
 def test_the_page_counts_shares_and_not_calls() -> None:
     lost = replace(FINE, transcribed=None, complete=False, failed=True, replied=3.0)
-    twice = replace(FINE, answers=2, carriers=2)
-    column = figures(found(FINE, FINE, lost, twice))
+    twice = replace(FINE, surplus=2)
+    column = figures(SLACK, found(FINE, FINE, lost, twice))
     assert column["shares"] == "4"
     assert column["shares without their transcript"] == "1"
     assert column["- of them told that it failed"] == "1"
@@ -90,6 +92,6 @@ def test_the_page_counts_shares_and_not_calls() -> None:
     assert column["first reply after, p99 (s)"] == "3.00"
     assert column["calls of the Web API a share"] == "2.0"
     assert column["requests refused for their rate"] == "2"
-    page = report({"Socket Mode": found(FINE), "HTTP": found(FINE, lost)}, 900, "a machine")
+    page = report(SLACK, {"Socket Mode": found(FINE), "HTTP": found(FINE, lost)}, 900, "a machine")
     assert "| chat.postMessage | 4.00 (2.00) | 2.00 (1.00) |" in page
     assert "under 100" in page

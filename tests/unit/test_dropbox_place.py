@@ -625,6 +625,16 @@ def test_who_changed_it_last() -> None:
     assert found.owner == "dbid:" + "A" * 35
 
 
+def test_names_that_no_file_system_takes() -> None:
+    odd = "half an emoji \ud83d.mp3"
+    found = remote_file(_file(f"/a\ud83d/{odd}"), root="ns:1", path="")
+    assert found.path == "a?/half an emoji ?.mp3"
+    [gone] = items(
+        [DeletedMetadata(name=odd, path_lower=f"/{odd}", path_display=f"/{odd}")], root="ns:1", path=""
+    )
+    assert gone == Gone(path="half an emoji ?.mp3")
+
+
 def test_names_that_grow_in_lower_case() -> None:
     found = remote_file(_file("/İİ/İ talk.mp3"), root="id:root", path="/İİ".lower())
     assert (found.path, found.parent) == ("İ talk.mp3", "id:root")

@@ -215,6 +215,17 @@ async def test_folders_by_id_shortcut_and_with_what_they_lie_in(at: Desk) -> Non
     assert (await connecting.find(anna, "Shared drives/The team")).id == shared.id
 
 
+async def test_one_of_very_many_shared_drives(at: Desk) -> None:
+    connecting = GDriveConnecting(at.gdrive(), pause=0.01)
+    anna = await connecting.credentials(refresh_token(at.server, at.anna))
+    made = [at.server.shared_drive(f"Team {number}", {at.anna: "organizer"}) for number in range(101)]
+    for number in (0, 100):
+        assert (await connecting.find(anna, f"Shared drives/Team {number}")).id == made[number].id
+    at.server.shared_drive("Team 0", {at.anna: "organizer"})
+    with pytest.raises(Rejected, match="several folders"):
+        await connecting.find(anna, "Shared drives/Team 0")
+
+
 async def test_what_is_no_folder_is_said(at: Desk, connecting: GDriveConnecting) -> None:
     server = at.server
     anna = await connecting.credentials(refresh_token(server, at.anna))

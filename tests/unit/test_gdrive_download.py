@@ -15,8 +15,9 @@ from connectors.gdrive.place import DrivePlace
 from core.errors import Rejected, Transient
 from core.remote import Changed, RemoteFile
 from core.tasks import end
-from tests.adapters.gdrive_desk import TALK, Desk, desk
-from tests.vendors.gdrive import HTML, Short, Wrong, backend_error, rate_limited
+from tests.adapters.gdrive_desk import TALK, Desk, desk, elsewhere
+from tests.vendors.faults import Fault
+from tests.vendors.gdrive import HTML, Short, Wrong, backend_error, rate_limited, refusal
 from tests.vendors.gdrive_model import File
 
 PIECE = 4096
@@ -77,6 +78,39 @@ async def test_it_goes_on_where_it_broke(at: Desk, place: DrivePlace, into: Path
     at.server.fail("download", trouble, trouble)
     await place.download(remote, into)
     assert into.read_bytes() == TALK
+
+
+async def test_a_way_that_breaks_off_again_and_again_is_asked_for_less(
+    at: Desk, place: DrivePlace, into: Path
+) -> None:
+    file = at.server.upload(at.inbox, "a.mp3", TALK)
+    remote = await found(place, file)
+    at.server.fail("download", *[Short(after=1500)] * 60)
+    await place.download(remote, into)
+    assert into.read_bytes() == TALK
+
+
+async def test_no_piece_is_fetched_from_where_an_answer_says(at: Desk, place: DrivePlace, into: Path) -> None:
+    file = at.server.upload(at.inbox, "a.mp3", TALK)
+    remote = await found(place, file)
+    async with elsewhere() as (origin, came):
+        part = {"Content-Range": f"bytes 0-{PIECE - 1}/{len(TALK)}", "Content-Location": f"{origin}/rest"}
+        at.server.fail("download", Fault(status=206, body="x" * PIECE, headers=part))
+        await place.download(remote, into)
+    assert came == []
+    assert into.read_bytes() == TALK
+
+
+async def test_a_file_that_was_fetched_too_often_today_has_to_wait(
+    at: Desk, place: DrivePlace, into: Path
+) -> None:
+    file = at.server.upload(at.inbox, "a.mp3", TALK)
+    remote = await found(place, file)
+    at.server.fail("download", refusal(403, "downloadQuotaExceeded"))
+    with pytest.raises(Transient) as caught:
+        await place.download(remote, into)
+    assert (caught.value.retry_after or 0) >= 3600
+    assert len(at.server.called("download")) == 1
 
 
 @pytest.mark.parametrize("trouble", [Wrong(), HTML], ids=str)

@@ -227,6 +227,25 @@ async def test_a_folder_that_moves_to_a_shared_drive_is_followed(at: Desk, place
     assert (await told(inside, cursor))[0] == {"a.mp3"}
 
 
+async def test_a_page_token_that_is_gone_means_to_begin_anew(at: Desk, place: DrivePlace) -> None:
+    _, cursor = await listed(place)
+    at.server.fail("changes.list", refusal(410, "gone"))
+    with pytest.raises(CursorLost):
+        await place.changes(cursor)
+    assert len(at.server.called("changes.list")) == 1
+
+
+@pytest.mark.parametrize("reason", ["forbidden", "insufficientFilePermissions", "domainPolicy"])
+async def test_what_is_forbidden_is_not_asked_again_and_again(
+    at: Desk, place: DrivePlace, reason: str
+) -> None:
+    _, cursor = await listed(place)
+    at.server.fail("changes.list", refusal(403, reason), refusal(403, reason))
+    with pytest.raises(AuthFailed):
+        await place.changes(cursor)
+    assert len(at.server.called("changes.list")) == 1
+
+
 async def test_shortcuts_are_followed_to_files(at: Desk, place: DrivePlace) -> None:
     server = at.server
     target = server.upload(at.home, "talk.mp3", TALK)
@@ -248,6 +267,18 @@ async def test_shortcuts_are_followed_to_files(at: Desk, place: DrivePlace) -> N
     assert await place.look(shortcut.id) is None
     page = await place.changes(page.cursor)
     assert Gone(id=shortcut.id) in page.items
+
+
+async def test_one_shortcut_into_the_forbidden_does_not_stop_the_rest(at: Desk, place: DrivePlace) -> None:
+    server = at.server
+    target = server.upload(at.home, "talk.mp3", TALK)
+    _, cursor = await listed(place)
+    shortcut = server.make_shortcut(target, at.inbox)
+    server.upload(at.inbox, "b.mp3", TALK)
+    server.fail("files.get", refusal(403, "domainPolicy"))
+    page = await place.changes(cursor)
+    assert Gone(id=shortcut.id) in page.items
+    assert {item.name for item in page.items if isinstance(item, RemoteFile)} >= {"b.mp3"}
 
 
 async def test_one_file_is_looked_at(at: Desk, place: DrivePlace) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,11 @@ from connectors.gdrive import writing
 from connectors.gdrive.place import DrivePlace
 from core.errors import AuthFailed, Transient
 from core.remote import Changed, FolderGone, Output
-from tests.adapters.gdrive_desk import Desk, Way, desk
+from tests.adapters.gdrive_desk import Desk, Way, desk, elsewhere
+from tests.vendors.faults import Fault
 from tests.vendors.gdrive import Partly, backend_error, rate_limited, refusal
 from tests.vendors.gdrive_model import DOCUMENT, FOLDER
+from tests.vendors.gdrive_troubles import Trouble
 
 TEXT = Output(data=b"hello", media_type="text/plain", made_from="sha256:1", made_for="recording")
 DOC = Output(data=b"hello", media_type="text/markdown", made_from="sha256:1", made_for="r", convert=True)
@@ -56,6 +59,41 @@ async def test_a_file_is_made_found_replaced_and_deleted(at: Desk, place: DriveP
     assert [file.name for file in at.server.files_in(at.inbox, trashed=True)] == ["a.txt"]
     with pytest.raises(Changed):
         await place.replace(newer, TEXT)
+
+
+@pytest.mark.parametrize("trouble", [backend_error(), rate_limited()], ids=str)
+@pytest.mark.parametrize("deleting", [False, True])
+async def test_what_a_person_writes_between_two_tries_stays(
+    at: Desk, place: DrivePlace, trouble: Trouble, *, deleting: bool
+) -> None:
+    made = await place.create(place.root, "a.txt", TEXT, file_id="")
+    newer = Output(data=b"newer", media_type="text/plain", made_from="", made_for="")
+    hold = at.server.hold("files.update")
+    at.server.fail("files.update", trouble)
+    task = asyncio.create_task(place.delete(made) if deleting else place.replace(made, newer))
+    async with asyncio.timeout(20):
+        await hold.arrived.wait()
+    at.server.advance(5)
+    at.server.replace(at.server.named(at.inbox, "a.txt"), b"mine")
+    hold.release()
+    with pytest.raises(Changed):
+        await task
+    assert at.server.named(at.inbox, "a.txt").text == "mine"
+
+
+@pytest.mark.parametrize("trouble", ["lost", "cut", backend_error(), rate_limited()], ids=str)
+@pytest.mark.parametrize("output", [TEXT, DOC], ids=["file", "document"])
+async def test_replacing_is_done_once_whatever_gets_lost(
+    at: Desk, place: DrivePlace, trouble: Trouble, output: Output
+) -> None:
+    made = await place.create(place.root, "a", output, file_id="")
+    at.server.fail("files.update", trouble, trouble)
+    newer = await place.replace(made, Output(**{**_fields(output), "data": b"bye"}))
+    assert (newer.id, newer.digest) == (made.id, place.digest(b"bye"))
+    assert (await place.present(place.root, ["a"]))["a"] == [newer]
+    at.server.fail("files.update", trouble, trouble)
+    await place.delete(newer)
+    assert at.server.files_in(at.inbox) == []
 
 
 async def test_what_it_was_made_from_is_told_but_not_of_copies_that_it_is_ours(
@@ -183,6 +221,14 @@ async def test_tries_are_bounded(at: Desk, place: DrivePlace) -> None:
     assert len(at.server.called("files.create")) <= 4
 
 
+async def test_a_long_wait_is_left_to_the_worker(at: Desk, place: DrivePlace) -> None:
+    at.server.fail("files.create", Fault(status=429, headers={"Retry-After": "600"}))
+    async with asyncio.timeout(20):
+        with pytest.raises(Transient) as caught:
+            await place.create(place.root, "a.txt", TEXT, file_id="")
+    assert caught.value.retry_after == 600
+
+
 async def test_a_request_that_makes_something_is_sent_once(at: Desk, place: DrivePlace) -> None:
     """Google's HTTP library would send it again by itself."""
     await place.check()  # so that there is a connection
@@ -194,3 +240,16 @@ async def test_a_request_that_makes_something_is_sent_once(at: Desk, place: Driv
         )
     assert len(at.server.called("files.create")) == 1
     assert len(at.server.files_in(at.inbox)) == 1
+
+
+async def test_no_upload_goes_where_an_answer_says(
+    at: Desk, place: DrivePlace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writing, "_AT_ONCE_BYTES", 1000)
+    output = Output(data=b"x" * 5000, media_type="application/json", made_from="", made_for="")
+    async with elsewhere() as (origin, came):
+        lure = Fault(status=200, headers={"Location": f"{origin}/upload"})
+        at.server.fail("files.create", lure)
+        await place.create(place.root, "a.json", output, file_id="")
+    assert came == []
+    assert [file.data for file in at.server.files_in(at.inbox)] == [output.data]

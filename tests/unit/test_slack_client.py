@@ -14,7 +14,6 @@ from aiohttp import web
 
 from bots.slack import refusals
 from bots.slack.client import Workspace
-from bots.slack.fresh import Fresh
 from bots.slack.hosts import Hosts
 from bots.slack.ids import SHARE_EVENT
 from bots.slack.troubles import (
@@ -207,24 +206,6 @@ async def test_people_are_remembered_for_ten_minutes() -> None:
         with pytest.raises(Gone):  # a failure is not remembered
             await at.workspace.user("U0NOBODY999")
         assert len(at.server.called("users.info")) == 4
-
-
-async def test_only_so_many_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bots.slack.fresh._MOST", 3)
-    fresh, asked = Fresh[str](10.0, Clock()), []
-
-    async def ask(key: str) -> str:
-        async def answer() -> str:
-            asked.append(key)
-            return key.upper()
-
-        return await fresh.get(key, answer)
-
-    for key in "abcda":
-        assert await ask(key) == key.upper()
-    assert asked == ["a", "b", "c", "d", "a"]
-    await ask("d")
-    assert len(asked) == 5
 
 
 async def test_conversations_have_a_kind() -> None:

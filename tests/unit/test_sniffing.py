@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from core import sniffing
 from core.refusals import Refusal, clock, spoken_length
 from core.sniffing import HEAD_BYTES, ogg_links, refusal, structure
 
@@ -164,3 +165,9 @@ def test_every_refusal_says_what_to_do_in_plain_words() -> None:
         assert "{" not in message
         assert "/" not in message
         assert not any(word in message.lower() for word in jargon)
+
+
+def test_a_page_of_comments_takes_no_time() -> None:
+    # With a pattern that steps back, each two comments more took four times as long: this would not end.
+    assert not sniffing._MARKUP.match(b"<!-- -->" * 500 + b"<p")
+    assert sniffing._MARKUP.match(b" <!-- a --> <?xml version='1.0'?> <!-- b -->\n<html")

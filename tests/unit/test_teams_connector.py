@@ -14,10 +14,10 @@ import httpx
 import pytest
 from aiohttp import web
 
-from bots.teams.addresses import is_loopback, is_public
 from bots.teams.connector import Connector
 from bots.teams.hosts import Forbidden, Hosts
 from bots.teams.incoming import Incoming, Reference
+from bots.teams.letters import Told, dump, load
 from bots.teams.settings import TeamsSettings, registration_of
 from bots.teams.tokens import AppToken
 from bots.teams.troubles import Denied, Gone, Refused, Removed, TooLarge, Unshowable, Unsure
@@ -253,6 +253,17 @@ async def test_a_body_that_is_no_activity_is_refused(body: bytes) -> None:
             with pytest.raises(Untrusted) as caught:
                 await at.connector.receive(body, {"Authorization": given})
             assert caught.value.status in statuses
+
+
+async def test_names_that_were_cut_in_the_middle_of_a_character_can_be_kept() -> None:
+    async with scene() as at:
+        activity = at.server.sample(at.personal, at.ada, "hello \U0001f600")
+        activity["from"]["name"] = "Ada \ud83d"
+        header = at.server.login.header(at.server.service_url)
+        found = await at.connector.receive(json.dumps(activity).encode(), {"Authorization": header})
+        assert (found.user_name, found.text) == ("Ada ?", "hello \U0001f600")
+        letter = Told(where=found.where, user_name=found.user_name, word="help", message="1")
+        assert load(dump(letter)) == letter
 
 
 @pytest.mark.parametrize(
@@ -584,6 +595,16 @@ async def test_another_refusal_is_none_of_these() -> None:
         assert not isinstance(caught.value, Removed)
 
 
+@pytest.mark.parametrize("status", [405, 501])
+async def test_what_can_not_be_done_somewhere_is_no_mistake_of_ours(status: int) -> None:
+    """The Agents Playground deletes nothing, for example."""
+    async with scene() as at:
+        at.server.fail("delete", connector_error(status, "NotImplemented", "No."))
+        with pytest.raises(Refused):
+            await at.connector.delete(at.where(at.chat), "1")
+        assert len(at.server.called("delete")) == 1
+
+
 async def test_a_conversation_that_is_gone_is_said_so() -> None:
     async with scene() as at:
         at.chat.gone = True
@@ -779,15 +800,3 @@ async def test_a_name_that_leads_into_a_private_network_is_not_followed(
     async with Hosts().client() as client:
         with pytest.raises(Forbidden, match=r"teams\.example leads into a private network"):
             await client.get("https://teams.example/")
-
-
-def test_addresses() -> None:
-    assert all(map(is_loopback, ["127.0.0.1", "::1", "localhost", "LOCALHOST"]))
-    assert not any(map(is_loopback, ["", "10.0.0.1", "localhost.example", "127.0.0.1.example"]))
-    assert all(map(is_public, ["93.184.215.14", "2606:2800:21f:cb07:6820:80da:af6b:8b2c"]))
-    assert not any(
-        map(
-            is_public,
-            ["10.1.2.3", "169.254.1.1", "fe80::1%eth0", "::ffff:192.168.0.1", "64:ff9b::a00:1", "224.0.0.1"],
-        )
-    )

@@ -236,6 +236,14 @@ async def test_a_page_that_calls_itself_audio_is_no_file(tmp_path: Path) -> None
             await at.fetch()
 
 
+async def test_what_only_begins_like_a_page_is_looked_at_in_no_time(tmp_path: Path) -> None:
+    """Trying every way to read the comments would take longer than the universe is old."""
+    data = b"<!---->" * 500 + b"ID3"
+    async with scene(tmp_path, data=data) as at:
+        await at.fetch()
+        assert at.into.read_bytes() == data
+
+
 async def test_a_size_that_does_not_fit_is_not_believed(tmp_path: Path) -> None:
     async with scene(tmp_path) as at:
         for says in (len(DATA) - 1, len(DATA) + 1):

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from bots.teams import cards, files, ids, notices, pages, presses
 from bots.teams import format as shows
-from bots.teams.cards import Action, Card, Message
+from bots.teams.cards import Action, Card, Message, weight
 from bots.teams.files import Consent
 from bots.teams.format import Link, Shown
 from bots.teams.notices import Entry
@@ -72,7 +72,7 @@ MESSAGES: dict[str, Callable[[], Message]] = {
     "listening": lambda: shows.working(ABOUT, Stage.RECOGNISING, 0.4, 290),
     "short": lambda: shows.result(ABOUT, SHORT, files=FILES),
     "long": lambda: shows.result(ABOUT, LONG, files=FILES),
-    "personal": lambda: shows.result(ABOUT, SHORT, offered=True),
+    "personal": lambda: shows.result(ABOUT, SHORT, offered=True, alone=True),
     "accepted one file": lambda: shows.result(ABOUT, SHORT, files=FILES[:1], offered=True),
     "without files": lambda: shows.result(
         ABOUT, LONG, trouble="The files could not be put beside the recording. An admin can allow it."
@@ -230,6 +230,36 @@ def test_many_short_turns_are_shown_as_far_as_teams_takes_them() -> None:
     message = shows.result(ABOUT, replace(SHORT, utterances=talk, names={}), whole=10_000)
     check_message(message)
     assert "Show the whole transcript" in titles(message.card)
+
+
+@pytest.mark.parametrize("names", ["", "名前" * 40, "Ada"])
+@pytest.mark.parametrize(("word", "count"), [("a", 3_000), ("drei", 400), ("漢字漢字", 2_000), ("😀", 1_500)])
+def test_a_speaker_who_pauses_after_every_word_is_not_too_much_for_teams(
+    word: str, count: int, names: str
+) -> None:
+    """As who reads out numbers: each is an utterance, and a paragraph of its own."""
+    said = tuple(
+        Utterance(
+            speaker=f"Speaker {1 + number % 3}",
+            start=9.0 * number,
+            end=9.0 * number + 1,
+            words=(Word(start=9.0 * number, end=9.0 * number + 1, text=word),),
+        )
+        for number in range(count)
+    )
+    known = {f"Speaker {number}": names for number in (1, 2, 3)} if names else {}
+    transcript = replace(SHORT, utterances=said, names=known, seconds=9.0 * count)
+    long = "%E9%8C%B2" * 200
+    files = [Link(name="録" * 100, url=f"https://contoso.sharepoint.com/{long}")] * 12
+    for more in (files, ()):
+        message = shows.result(HOSTILE_NAME, transcript, files=more, trouble="x" * 500)
+        check_message(message)
+        assert word in shown(message)
+        assert "Show the whole transcript" in titles(message.card)
+        short = shows.result(HOSTILE_NAME, transcript, files=more, trouble="x" * 500, short=True)
+        check_message(short)
+        assert weight(short.card) <= 28_500
+        assert word in shown(short)
 
 
 def test_of_many_speakers_those_who_talk_most_are_listed() -> None:
@@ -450,7 +480,7 @@ GOOD: dict[str, Any] = {"share": ABOUT.share, "verb": ids.PAGE, "page": 3}
         GOOD | {"go": True},
         GOOD | {"verb": ids.FORMAT, "format": "exe"},
         GOOD | {"verb": ids.FORMAT, "format": ["md"]},
-        GOOD | {"verb": ids.SETTINGS},
+        GOOD | {"verb": "erni.settings"},
         GOOD | {"verb": [ids.STOP]},
     ],
 )
@@ -521,6 +551,7 @@ def test_teams_takes_every_result(transcript: Transcript, name: str, whole: int,
     about = Shown(share=ABOUT.share, name=name)
     links = [Link(name=each, url=each if place else FILES[0].url) for place, each in enumerate(names)]
     check_message(shows.result(about, transcript, files=links, trouble=name, whole=whole))
+    check_message(shows.result(about, transcript, files=links, trouble=name, short=True))
     check_message(shows.nothing_said(about, transcript))
 
 

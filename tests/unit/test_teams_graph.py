@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
+from uuid import uuid4
 
 import httpx
 import pytest
@@ -14,7 +15,17 @@ import pytest
 from bots.teams.drives import Drives
 from bots.teams.graph import Graph
 from bots.teams.hosts import Forbidden, Hosts
-from bots.teams.records import Attachment, ChatMessage, DriveItem, Person, Place, below, links_in, share_token
+from bots.teams.records import (
+    Attachment,
+    ChatMessage,
+    DriveItem,
+    Grant,
+    Person,
+    Place,
+    below,
+    links_in,
+    share_token,
+)
 from bots.teams.settings import TeamsSettings, registration_of
 from bots.teams.troubles import Conflict, Denied, Gone, MissingPermission, Refused
 from core.errors import Transient
@@ -25,9 +36,7 @@ from tests.vendors.teams import App, File, TeamsServer, graph_error, graph_throt
 from tests.vendors.teams_model import Conversation, Team, User
 
 LEAST = frozenset({"Files.Read.All"})
-RSC = frozenset(
-    {"ChannelMessage.Read.Group", "ChatMessage.Read.Chat", "TeamMember.Read.Group", "ChatMember.Read.Chat"}
-)
+RSC = frozenset({"ChannelMessage.Read.Group", "ChatMessage.Read.Chat", "TeamMember.Read.Group"})
 TALK = File(name="talk #1 100% ünï.mp3", data=b"ID3 talk")
 
 
@@ -161,22 +170,26 @@ async def test_pages_without_end_come_to_one() -> None:
 # people
 
 
-async def test_members_and_owners() -> None:
+async def test_members_of_a_team_and_its_owners() -> None:
+    async with scene() as at:
+        ada, ben = [await at.graph.member(at.team.id, each.id) for each in (at.ada, at.ben)]
+        assert ada is not None
+        assert ben is not None
+        assert (ada.id, ada.name, ada.mail, ada.is_owner) == (at.ada.id, "Ada Byron", at.ada.mail, False)
+        assert ben.is_owner
+        stranger = at.server.add_user(at.server.add_tenant("Umbrella"), "Eve")
+        for nobody in (stranger.id, at.ada.mri, "", f"{at.ada.id[:-1]}'"):
+            assert await at.graph.member(at.team.id, nobody) is None
+
+
+async def test_of_a_large_team_only_one_is_asked_for() -> None:
     async with scene() as at:
         at.server.graph.page = 1
-        team = Place(team=at.team.id)
-        assert [each.name async for each in at.graph.members(team)] == ["Ada Byron", "Ben Okri"]
-        assert await at.graph.owners(team) == {at.ben.id}
-        assert await at.graph.owners(at.place(at.chat)) == {at.ada.id, at.ben.id}
-
-
-async def test_somebodys_name() -> None:
-    async with scene() as at:
-        found = await at.graph.user(at.ada.id)
-        assert (found.id, found.name, found.mail) == (at.ada.id, "Ada Byron", at.ada.mail)
-        at.ada.deleted = True
-        with pytest.raises(Gone):
-            await at.graph.user(at.ada.id)
+        at.team.members[:0] = [at.server.add_user(at.ada.tenant, f"Nr {n}").id for n in range(30)]
+        found = await at.graph.member(at.team.id, at.ben.id)
+        assert found is not None
+        assert found.is_owner
+        assert len(at.server.called("team members")) == 1
 
 
 # permissions
@@ -188,8 +201,7 @@ async def test_consent_in_a_team_or_chat_is_enough() -> None:
         said = await at.server.post(at.chat, at.ada, "here")
         assert (await at.graph.message(at.place(at.channel), post.id)).id == post.id
         assert (await at.graph.message(at.place(at.chat), said.id)).id == said.id
-        assert await at.graph.owners(at.place(at.channel)) == {at.ben.id}
-        assert await at.graph.owners(at.place(at.chat))
+        assert await at.graph.member(at.team.id, at.ben.id)
 
 
 async def test_what_an_admin_must_grant_is_named() -> None:
@@ -199,9 +211,7 @@ async def test_what_an_admin_must_grant_is_named() -> None:
         asked = [
             (at.graph.message(at.place(at.channel), post.id), "ChannelMessage.Read.All", "Read.Group"),
             (at.graph.message(at.place(at.chat), "1"), "Chat.Read.All", "ChatMessage.Read.Chat"),
-            (at.graph.owners(at.place(at.channel)), "TeamMember.Read.All", "TeamMember.Read.Group"),
-            (at.graph.owners(at.place(at.chat)), "ChatMember.Read.All", "ChatMember.Read.Chat"),
-            (at.graph.user(at.ada.id), "User.ReadBasic.All", ""),
+            (at.graph.member(at.team.id, at.ada.id), "TeamMember.Read.All", "TeamMember.Read.Group"),
             (at.drives.find(at.server.m365.web_url(item)), "Files.ReadWrite.All", ""),
             (at.drives.item(item.drive, item.id), "Files.Read.All", ""),
         ]
@@ -229,13 +239,13 @@ async def test_a_permission_that_was_just_granted_counts(monkeypatch: pytest.Mon
 
 async def test_a_token_that_graph_takes_no_more_is_renewed_once() -> None:
     async with scene() as at:
-        await at.graph.user(at.ada.id)
+        await at.graph.member(at.team.id, at.ada.id)
         at.server.login.revoke()
-        await at.graph.user(at.ada.id)
+        await at.graph.member(at.team.id, at.ada.id)
         assert len(at.server.called("token")) == 2
-        at.server.fail("user", *[graph_error(401, "InvalidAuthenticationToken")] * 9)
+        at.server.fail("team members", *[graph_error(401, "InvalidAuthenticationToken")] * 9)
         with pytest.raises(Denied, match="GRAPH_BASE_URL"):
-            await at.graph.user(at.ada.id)
+            await at.graph.member(at.team.id, at.ada.id)
         assert len(at.server.called("token")) == 3
 
 
@@ -244,7 +254,7 @@ async def test_there_is_no_graph_in_local_development() -> None:
     hosts = Hosts(local=True)
     async with hosts.client() as client:
         with pytest.raises(Denied):
-            await Graph(settings, None, hosts=hosts, client=client).user("x")
+            await Graph(settings, None, hosts=hosts, client=client).member("x", str(uuid4()))
 
 
 # trouble
@@ -256,21 +266,21 @@ async def test_there_is_no_graph_in_local_development() -> None:
 )
 async def test_a_passing_trouble_is_borne(trouble: Any) -> None:
     async with scene() as at:
-        at.server.fail("user", *[Fault(status=trouble) if isinstance(trouble, int) else trouble] * 2)
-        assert (await at.graph.user(at.ada.id)).name == "Ada Byron"
-        assert len(at.server.called("user")) == 3
+        at.server.fail("team members", *[Fault(status=trouble) if isinstance(trouble, int) else trouble] * 2)
+        assert await at.graph.member(at.team.id, at.ada.id)
+        assert len(at.server.called("team members")) == 3
 
 
 async def test_a_lasting_trouble_is_not() -> None:
     async with scene() as at:
-        at.server.fail("user", graph_throttled(60))
+        at.server.fail("team members", graph_throttled(60))
         with pytest.raises(Transient) as caught:
-            await at.graph.user(at.ada.id)
+            await at.graph.member(at.team.id, at.ada.id)
         assert caught.value.retry_after == 60
-        at.server.fail("user", *[Fault(status=500)] * 9)
+        at.server.fail("team members", *[Fault(status=500)] * 9)
         with pytest.raises(Transient):
-            await at.graph.user(at.ada.id)
-        assert len(at.server.called("user")) == 5
+            await at.graph.member(at.team.id, at.ada.id)
+        assert len(at.server.called("team members")) == 5
 
 
 @pytest.mark.parametrize(
@@ -290,17 +300,18 @@ async def test_an_answer_that_is_none(body: str) -> None:
         (graph_error(410, "Gone"), Gone),
         (graph_error(412, "preconditionFailed"), Conflict),
         (graph_error(423, "resourceLocked"), Transient),
+        (graph_error(501, "notSupported"), Refused),
         (graph_error(507, "quotaLimitReached"), Refused),
         (graph_error(400, "invalidRequest"), Refused),
     ],
 )
 async def test_refusals(fault: Fault, kind: type[Exception]) -> None:
     async with scene() as at:
-        at.server.fail("user", fault)
+        at.server.fail("team members", fault)
         with pytest.raises(kind) as caught:
-            await at.graph.user(at.ada.id)
+            await at.graph.member(at.team.id, at.ada.id)
         assert type(caught.value) is kind
-        assert len(at.server.called("user")) == 1
+        assert len(at.server.called("team members")) == 1
 
 
 # files
@@ -403,6 +414,33 @@ async def test_a_link_for_everybody_and_the_end_of_a_file() -> None:
         at.server.fail("delete item", graph_error(412, "preconditionFailed"))
         with pytest.raises(Conflict):
             await at.drives.delete(found.drive, found.id, etag=found.etag)
+
+
+async def test_who_can_open_a_file() -> None:
+    async with scene() as at:
+        item = at.server.add_file(at.ada, "Recordings/Call.mp4", b"call")
+        found = await at.drives.item(item.drive, item.id)
+        link = at.server.share_link(item).partition("?")[0]
+        narrow = at.server.share_link(item, narrow=True).partition("?")[0]
+        item.grants.add(at.ben.id)
+        own, let_in, *links = await at.drives.grants(found)
+        assert own == Grant(people=frozenset({at.ada.id}))
+        assert (let_in.people, let_in.for_all) == (frozenset({at.ben.id}), False)
+        assert [(each.link, each.for_all) for each in links] == [(link, True), (narrow, False)]
+        assert (await at.drives.onedrive(at.ada.id)).id == item.drive
+        shared = at.server.add_file(at.team, "General/Call.mp4", b"call")
+        assert (await at.drives.drive(shared.drive)).team == at.team.id
+        assert (await at.drives.drive(item.drive)).team == ""
+
+
+def test_old_and_odd_ways_to_say_who_can_open_a_file() -> None:
+    assert Grant.from_payload({"grantedTo": {"user": {"id": "A-1"}}}).people == {"a-1"}
+    several = {"grantedToIdentities": [{"user": {"id": "a"}}, {"user": None}, {"application": {"id": "x"}}]}
+    assert Grant.from_payload(several).people == {"a"}
+    nobody = Grant(people=frozenset())
+    strange: list[Any] = [None, [], {"link": "x"}, {"grantedToV2": []}, {"link": {"scope": "users"}}]
+    for odd in strange:
+        assert Grant.from_payload(odd) == nobody
 
 
 # records

@@ -261,7 +261,9 @@ def _users_info(api: Api, caller: Caller, args: Args) -> Json:
 
 def _usergroup(api: Api, caller: Caller, args: Args) -> Json:
     group = api.slack.groups.get(args.need("usergroup"))
-    if group is None or group.team not in api.slack.teams_of(caller.installed):
+    if caller.team is None:
+        raise Refused("missing_argument")
+    if group is None or group.team != caller.team:
         raise Refused("no_such_subteam")
     return {"users": list(group.users)}
 

@@ -41,7 +41,8 @@ class Workspace:
 
 @dataclass(slots=True, kw_only=True)
 class User:
-    """A person or a bot. `team` is a workspace, or an enterprise for the bot of an org-wide install."""
+    """A person or a bot. `team` is a workspace, or an enterprise for the bot of an org-wide install, and
+    `also_in` other workspaces of the enterprise."""
 
     id: str
     team: str
@@ -51,6 +52,7 @@ class User:
     is_admin: bool = False
     is_owner: bool = False
     deleted: bool = False
+    also_in: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -101,7 +101,8 @@ def _access(api: Api, caller: Caller, args: Args) -> Json:
     if args.text("redirect_uri") not in (None, code.redirect_uri):
         raise Refused("bad_redirect_uri")
     code.used = True
-    return _granted(api, install(api, code.installer, code.scopes))
+    answer = _granted(api, install(api, code.installer, code.scopes))
+    return answer | {"authed_user": {"id": code.installer.user}}
 
 
 def _refreshed(api: Api, token: str) -> Installation:
@@ -165,6 +166,19 @@ def _auth_revoke(api: Api, caller: Caller, args: Args) -> Json:
     return {"revoked": True}
 
 
+def _uninstall(api: Api, caller: Caller, args: Args) -> Json:
+    if args.need("client_id") != api.app.client_id:
+        raise Refused("client_id_token_mismatch")
+    if args.need("client_secret") != api.app.client_secret:
+        raise Refused("bad_client_secret")
+    installed = caller.installed
+    installed.state = "inactive"
+    tokens = {"oauth": [], "bot": [installed.bot_user_id]}
+    api.emit({"type": "tokens_revoked", "tokens": tokens}, None, installed=installed)
+    api.emit({"type": "app_uninstalled"}, None, installed=installed)
+    return {}
+
+
 def _open_connection(api: Api, caller: Caller, args: Args) -> Json:
     if len(api.deliveries.connections) >= MAX_CONNECTIONS:
         raise Refused("too_many_websockets")
@@ -175,6 +189,7 @@ def _open_connection(api: Api, caller: Caller, args: Args) -> Json:
 
 HANDLERS: dict[str, Handler] = {
     "apps.connections.open": _open_connection,
+    "apps.uninstall": _uninstall,
     "auth.revoke": _auth_revoke,
     "auth.test": _auth_test,
     "oauth.v2.access": _access,

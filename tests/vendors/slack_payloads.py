@@ -233,6 +233,16 @@ def user_object(slack: Slack, user_id: str) -> Json:
         return shown
     shown |= {"real_name": user.real_name, "tz": "Europe/Zurich", "tz_offset": 3600, "color": "9f69e7"}
     shown |= {"tz_label": "Central European Time", "is_restricted": False, "is_ultra_restricted": False}
+    workspace = slack.workspaces.get(user.team)
+    if workspace is not None and workspace.enterprise_id:
+        shown["enterprise_user"] = {
+            "id": user.id,
+            "enterprise_id": workspace.enterprise_id,
+            "enterprise_name": workspace.enterprise_name,
+            "is_admin": False,
+            "is_owner": False,
+            "teams": [user.team, *user.also_in],
+        }
     return shown | {"is_admin": user.is_admin, "is_owner": user.is_owner, "is_primary_owner": False}
 
 

@@ -113,11 +113,25 @@ class People:
             raise AssertionError("the app is not installed there")
         return found
 
-    def add_user(self, team: Named | str, name: str, *, is_bot: bool = False, **flags: bool) -> User:
+    def add_user(
+        self,
+        team: Named | str,
+        name: str,
+        *,
+        is_bot: bool = False,
+        also_in: Sequence[Named | str] = (),
+        **flags: bool,
+    ) -> User:
         """A person, or another bot; flags are is_admin, is_owner and deleted."""
         real = name.replace(".", " ").title()
         user = User(
-            id=self.slack.new_id("U"), team=id_of(team), name=name, real_name=real, is_bot=is_bot, **flags
+            id=self.slack.new_id("U"),
+            team=id_of(team),
+            name=name,
+            real_name=real,
+            is_bot=is_bot,
+            also_in=[id_of(other) for other in also_in],
+            **flags,
         )
         self.slack.users[user.id] = user
         return user

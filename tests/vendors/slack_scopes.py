@@ -31,6 +31,7 @@ _READ, _HISTORY, _WRITE = per_kind("read"), per_kind("history"), per_kind("write
 
 METHODS: Mapping[str, Method] = {
     "apps.connections.open": Method(per_minute=1, token="xapp", scope="connections:write"),
+    "apps.uninstall": Method(per_minute=1),
     "auth.revoke": Method(per_minute=50),
     "auth.test": Method(reads_json=True),
     "chat.delete": Method(scope="chat:write", per_minute=50, reads_json=True),

@@ -142,7 +142,7 @@ class TeamsServer(Interactions):
 
     def of_bot(self, conversation: Conversation, thread: Message | None = None) -> list[Message]:
         """What the bot said, of `messages`."""
-        return [m for m in self.messages(conversation, thread) if m.sender is None]
+        return [m for m in self.messages(conversation, thread) if m.is_of_bot]
 
     def items(self, owner: User | Team) -> dict[str, DriveItem]:
         """The files of a person or a team that are there, by path."""

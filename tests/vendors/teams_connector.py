@@ -19,13 +19,15 @@ REGION = "emea"
 
 @dataclass(slots=True)
 class Connector:
-    """`rates` None: nobody is limited. `dead_thread` is the error for a reply to a post that never was, None
-    accepts it. Pages of members have `page` people unless a caller asks for 50 to 500."""
+    """`region` is part of the address, and may change. `rates` None: nobody is limited. `dead_thread` is the
+    error for a reply to a post that never was, None accepts it. Pages of members have `page` people unless a
+    caller asks for 50 to 500."""
 
     m365: Microsoft
     login: Login
     traffic: Traffic
     origin: str = ""
+    region: str = REGION
     rates: Rates | None = None
     dead_thread: str | None = "ActivityNotFoundInConversation"
     page: int = 200
@@ -33,12 +35,14 @@ class Connector:
 
     def service_url(self, tenant: str) -> str:
         """Where a bot reaches the conversations of a tenant."""
-        return f"{self.origin}/{REGION}/{tenant}/"
+        return f"{self.origin}/{self.region}/{tenant}/"
 
     # Who calls about what
 
     def _conversation(self, request: web.Request) -> tuple[Conversation, str | None]:
         self.login.caller(request, CONNECTOR)
+        if request.match_info["region"] != self.region:
+            raise Refused(404, "ConversationNotFound", "Conversation not found.")
         conversation, root = self.m365.find(request.match_info["conversation"])
         if conversation is None:
             team = self._team(request.match_info["conversation"])
@@ -67,7 +71,7 @@ class Connector:
         message = conversation.messages.get(name)
         if message is None or message.deleted:
             raise Refused(404, "ActivityNotFoundInConversation", "Conversation not found.")
-        if message.sender is not None:
+        if not message.is_of_bot:
             raise Refused(403, "NotEnoughPermissions", "The message is not the bot's.")
         return message
 
@@ -209,8 +213,10 @@ class Connector:
         """A member as the Bot Connector describes one."""
         given, _, surname = user.name.partition(" ")
         account: Json = {"id": user.mri, "name": user.name, "objectId": user.id, "aadObjectId": user.id}
-        account |= {"givenName": given, "surname": surname, "email": user.mail, "userRole": "user"}
-        return account | {"userPrincipalName": user.mail, "tenantId": user.tenant}
+        account |= {"givenName": given, "surname": surname, "email": user.mail}
+        account["userRole"] = "guest" if user.guest else "user"
+        principal = f"{user.mail.replace('@', '_')}#EXT#@acme.example" if user.guest else user.mail
+        return account | {"userPrincipalName": principal, "tenantId": user.tenant}
 
     def _members(self, request: web.Request) -> tuple[Conversation, list[User]]:
         conversation, _ = self._conversation(request)
@@ -268,7 +274,7 @@ class Connector:
         return web.json_response({"conversations": listed})
 
     def add_routes(self, router: web.UrlDispatcher) -> None:
-        at, here = self.traffic.route, f"/{REGION}/{{tenant}}/v3"
+        at, here = self.traffic.route, "/{region}/{tenant}/v3"
         talk = f"{here}/conversations/{{conversation}}"
         router.add_post(f"{here}/conversations", at("connector", "create", self.create))
         router.add_post(f"{talk}/activities", at("connector", "send", self.send))

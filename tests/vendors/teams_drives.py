@@ -129,7 +129,26 @@ class Drives:
     async def drive(self, request: web.Request) -> web.StreamResponse:
         drive, _ = self._base(request, "drive")
         kind = "business" if drive.user else "documentLibrary"
-        return web.json_response({"id": drive.id, "driveType": kind, "webUrl": drive.web_url})
+        owner = {"user": {"id": drive.user}} if drive.user else {"group": {"id": drive.team}}
+        shown = {"id": drive.id, "driveType": kind, "webUrl": drive.web_url, "owner": owner}
+        return web.json_response(shown)
+
+    async def permissions(self, request: web.Request) -> web.StreamResponse:
+        """Who can open an item: its owner or the site's groups, those who were let in, those with a link."""
+        item = self._needed(request, "permissions")
+        drive, m365 = self.graph.m365.drives[item.drive], self.graph.m365
+        group = {"siteGroup": {"id": "5", "displayName": "Members"}}
+        whose = {"user": {"id": drive.user}} if drive.user else group
+        found: list[Json] = [{"id": "own", "roles": ["owner"], "grantedToV2": whose}]
+        if item.grants:
+            let_in = [{"user": {"id": name, "displayName": m365.users[name].name}} for name in item.grants]
+            link = {"scope": "users", "type": "view", "webUrl": f"{m365.web_url(item)}?let-in"}
+            found.append({"id": "in", "roles": ["read"], "link": link, "grantedToIdentitiesV2": let_in})
+        for number, url in enumerate(item.links):
+            scope = "existingAccess" if url in item.narrow else "organization"
+            link = {"scope": scope, "type": "view", "webUrl": url}
+            found.append({"id": f"link {number}", "roles": ["read"], "link": link})
+        return self.graph.listed(request, found, dict)
 
     async def files_folder(self, request: web.Request) -> web.StreamResponse:
         """GET /teams/{team}/channels/{channel}/filesFolder"""
@@ -215,6 +234,7 @@ class Drives:
             ("GET", "/content", "content", self.content),
             ("POST", "/createLink", "create link", self.create_link),
             ("GET", "/children", "children", self.children),
+            ("GET", "/permissions", "permissions", self.permissions),
             ("GET", "", "item", self.item),
             ("DELETE", "", "delete item", self.delete),
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,6 +18,7 @@ from tests.vendors.teams_permissions import PERMISSIONS, check
 from tests.vendors.teams_traffic import Refused, Traffic
 
 VERSION = "v1.0"
+_MEMBER = re.compile(r"\(microsoft\.graph\.aadUserConversationMember/userId eq '([0-9a-f-]+)'\)")
 
 
 @dataclass(slots=True)
@@ -146,6 +148,11 @@ class Graph:
         self.allow(request, "team members", rsc=rsc)
         team = self.team(request.match_info["team"])
         users = [self.m365.users[name] for name in team.members]
+        if (asked := request.query.get("$filter")) is not None:
+            wanted = _MEMBER.fullmatch(asked)
+            if wanted is None:
+                raise Refused(400, "BadRequest", "Invalid filter clause.")
+            users = [user for user in users if user.id == wanted[1]]
         return self.listed(
             request, users, lambda user: self._member(team.id, user, owner=user.id in team.owners)
         )

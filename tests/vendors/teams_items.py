@@ -34,7 +34,8 @@ class Padded:
 
 @dataclass(slots=True, kw_only=True)
 class DriveItem:
-    """A file or folder. `links` are sharing links to it.
+    """A file or folder. `links` are sharing links to it, those in `narrow` for who can open it anyway;
+    `grants` are who can, besides those who can open all of its drive.
 
     For downloads: `cuts` are byte counts after which the next connections end, `pages` how many of the next
     requests get an HTML page, `announces` a wrong Content-Length, `says` a wrong size in Graph,
@@ -51,6 +52,8 @@ class DriveItem:
     mime_type: str = "application/octet-stream"
     version: int = 1
     links: list[str] = field(default_factory=list)
+    narrow: set[str] = field(default_factory=set)
+    grants: set[str] = field(default_factory=set)
     deleted: bool = False
     cuts: list[int] = field(default_factory=list)
     pages: int = 0

@@ -34,6 +34,7 @@ class User:
     tenant: str
     name: str
     mail: str
+    guest: bool = False
     deleted: bool = False
 
 
@@ -49,11 +50,11 @@ class Version:
 
 @dataclass(slots=True, kw_only=True)
 class Message:
-    """`text` is what people read, without mentions. `sender` is a user's id, None for the bot. `root` is the
-    id of the post whose thread it is in (channels), `quotes` that of the message it answers (chats).
-    `mentions` are ids in activities and names. `files` are the ids of its attachments and the items.
-    `attachments` are those of the bot. `event` is what Teams tells of a meeting. `views` are the cards that
-    single people see instead."""
+    """`text` is what people read, without mentions. `sender` is a user's id, None for an app: `app`, or the
+    bot. `root` is the id of the post whose thread it is in (channels), `quotes` that of the message it
+    answers (chats). `mentions` are ids in activities and names. `files` are the ids of its attachments and
+    the items. `attachments` are those of the bot. `event` is what Teams tells of a meeting. `views` are the
+    cards that single people see instead."""
 
     id: str
     conversation: str
@@ -70,6 +71,11 @@ class Message:
     deleted_at: float | None = None
     versions: list[Version] = field(default_factory=list)
     views: dict[str, Json] = field(default_factory=dict)
+    app: str = ""
+
+    @property
+    def is_of_bot(self) -> bool:
+        return self.sender is None and not self.app
 
     @property
     def is_reply(self) -> bool:

@@ -131,7 +131,8 @@ class Payloads:
         if not graph:
             nobody["conversation"] = None
         if message.sender is None:
-            bot = {"applicationIdentityType": "bot", "id": self.app.id, "displayName": self.app.name}
+            bot = {"applicationIdentityType": "bot", "id": message.app or self.app.id}
+            bot["displayName"] = "Another app" if message.app else self.app.name
             return nobody | {"application": bot}
         user = self.m365.users[message.sender]
         shown = {"userIdentityType": "aadUser", "id": user.id, "displayName": user.name}

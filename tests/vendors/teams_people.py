@@ -11,7 +11,7 @@ from urllib.parse import quote
 from tests.vendors.teams_connector import Connector
 from tests.vendors.teams_delivery import Deliveries, Delivery
 from tests.vendors.teams_forms import Missing
-from tests.vendors.teams_items import Drive, DriveItem, Padded
+from tests.vendors.teams_items import Drive, DriveItem, Padded, stamp
 from tests.vendors.teams_login import App
 from tests.vendors.teams_model import Conversation, Json, Message, Microsoft, Team, Tenant, User, Version
 from tests.vendors.teams_payloads import Payloads
@@ -64,8 +64,8 @@ class People:
         self.m365.tenants[id_] = tenant
         return tenant
 
-    def add_user(self, tenant: Named | str, name: str = "Ann Lee") -> User:
-        """A person, with a OneDrive."""
+    def add_user(self, tenant: Named | str, name: str = "Ann Lee", *, guest: bool = False) -> User:
+        """A person, with a OneDrive. A `guest` has an account of another organisation."""
         home = self.m365.tenants[id_of(tenant)]
         account = name.lower().replace(" ", ".")
         user = User(
@@ -74,6 +74,7 @@ class People:
             tenant=home.id,
             name=name,
             mail=f"{account}@{home.domain}.example",
+            guest=guest,
         )
         self.m365.users[user.id] = user
         site = f"https://{home.domain}-my.sharepoint.com/personal/"
@@ -199,11 +200,14 @@ class People:
         above = self.m365.folder(self.m365.root(drive), folder)
         return self.m365.add_item(drive, above, name, data, kind)
 
-    def share_link(self, item: DriveItem, kind: str = ":v:") -> str:
-        """A sharing link to a file, as people paste it."""
+    def share_link(self, item: DriveItem, kind: str = ":v:", *, narrow: bool = False) -> str:
+        """A sharing link to a file, as people paste it: for everybody in the organisation, or (`narrow`) for
+        those who can open it anyway."""
         site = self.m365.drives[item.drive].web_url.partition(".sharepoint.com")[0]
         link = f"{site}.sharepoint.com/{kind}/p/{self.m365.opaque('link', 20)}"
         item.links.append(link)
+        if narrow:
+            item.narrow.add(link)
         return f"{link}?e={self.m365.opaque('e', 6)}"
 
     def _store(self, conversation: Conversation, user: User, file: File) -> DriveItem:
@@ -217,6 +221,12 @@ class People:
         name = self.m365.free_name(above, file.name)
         kind = file.mime_type or mimetypes.guess_type(name)[0] or ""
         return self.m365.add_item(drive, above, name, file.data, kind)
+
+    def _let_in(self, conversation: Conversation, *items: DriveItem) -> None:
+        """Teams lets those in a chat open what is shared in it; later members are not let in by that."""
+        if conversation.team is None:
+            for item in items:
+                item.grants.update(self.m365.members(conversation))
 
     # What people say
 
@@ -236,6 +246,7 @@ class People:
         `reply_to`). Files are uploaded where Teams puts them; an item is attached from where it is."""
         self._may(conversation, user)
         items = [self._store(conversation, user, f) if isinstance(f, File) else f for f in files]
+        self._let_in(conversation, *items)
         message = self._new(conversation, user.id, text, reply_to)
         message.files = {self.m365.guid("attachment"): item for item in items}
         if mention_bot:
@@ -252,23 +263,62 @@ class People:
             raise Missing("files reach the bot itself in its personal chat only")
         return await self.post(conversation, user, text, files=files, copies=copies)
 
-    async def post_recording(
-        self, conversation: Conversation, organiser: User, name: str, data: bytes | Padded
+    async def post_as_app(
+        self, conversation: Conversation, text: str = "", *, files: Sequence[DriveItem] = ()
     ) -> Message:
-        """What Teams posts after a recorded meeting: no attachment, but where the recording is."""
+        """What another app says. Whether Teams tells bots of that is not published; here it does."""
+        message = self._new(conversation, None, text, None)
+        message.app = self.m365.guid("app")
+        message.files = {self.m365.guid("attachment"): item for item in files}
+        user = self.m365.users[self.m365.members(conversation)[0]]
+        told = self.payloads.message("message", conversation, message, user)
+        told["from"] = {"id": f"28:{message.app}", "name": "Another app"}
+        self.delivery.add(told)
+        return message
+
+    async def post_recording(
+        self,
+        conversation: Conversation,
+        organiser: User,
+        name: str,
+        data: bytes | Padded,
+        *,
+        status: str = "success",
+    ) -> Message:
+        """What Teams posts about a recorded meeting: no attachment, but where the recording is. Teams tells
+        no bot of that."""
         item = self.add_file(organiser, f"Recordings/{name}", data)
+        self._let_in(conversation, item)
         message = self._new(conversation, organiser.id, "", None)
         message.event = {
             "@odata.type": "#microsoft.graph.callRecordingEventMessageDetail",
             "callId": self.m365.guid("call"),
             "callRecordingDisplayName": name,
-            "callRecordingUrl": self.share_link(item),
+            "callRecordingUrl": self.share_link(item, narrow=True),
             "callRecordingDuration": "PT1H",
-            "callRecordingStatus": "success",
+            "callRecordingStatus": status,
+            "initiator": {"user": {"id": organiser.id, "displayName": organiser.name}},
         }
         return message
 
-    def _new(self, conversation: Conversation, sender: str, text: str, reply_to: Message | None) -> Message:
+    async def end_meeting(self, conversation: Conversation, user: User, *, copies: int = 1) -> None:
+        """The last one leaves a meeting."""
+        wanted = "OnlineMeeting.ReadBasic.Chat"
+        if not self.m365.installed(conversation) or wanted not in self.m365.rsc(conversation):
+            return
+        now = stamp(self.m365.clock())
+        meeting = self.m365.opaque("meeting", 60)
+        value = {"MeetingType": "Scheduled", "Title": "Weekly", "Id": meeting, "EndTime": f"{now[:-1]}4567Z"}
+        name = "application/vnd.microsoft.meetingEnd"
+        event = self.payloads.activity("event", conversation, user, name=name, value=value)
+        event["conversation"].pop("conversationType")
+        event["from"].pop("name")
+        event["channelData"] |= {"meeting": {"id": meeting}, "source": None}
+        self.delivery.add(event, copies=copies)
+
+    def _new(
+        self, conversation: Conversation, sender: str | None, text: str, reply_to: Message | None
+    ) -> Message:
         now, name = self.m365.clock(), self.m365.message_id()
         message = Message(id=name, conversation=conversation.id, sender=sender, text=text, at=now)
         if conversation.kind == "channel":

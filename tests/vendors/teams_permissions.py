@@ -27,6 +27,7 @@ PERMISSIONS: Mapping[str, tuple[str, ...]] = {
     "item": _READ,
     "content": _READ,
     "children": _READ,
+    "permissions": _READ,
     "drive": _READ,
     "put content": _WRITE,
     # The page lists Sites.ReadWrite.All alone; that Files.ReadWrite.All is enough is unverified.

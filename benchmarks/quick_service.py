@@ -1,4 +1,4 @@
-"""`lagged_service` that can recognise with `quick_engine`. Run by `slack` through `benchmarks.service`."""
+"""`lagged_service` that can recognise with `quick_engine`. Run by `platforms`."""
 
 from __future__ import annotations
 

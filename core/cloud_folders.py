@@ -226,7 +226,14 @@ class CloudFolders:
         )
 
     async def _find(self, opened: Opened, address: FileAddress) -> RemoteFile | None:
-        return await whereabouts(self.context.store, opened.folder.place, opened.place, address.file)
+        return await whereabouts(
+            self.context.store,
+            opened.folder.place,
+            opened.place,
+            file_id=address.file,
+            line=address.line,
+            content=address.content,
+        )
 
     async def _home(self, job: Job) -> tuple[Opened, Target, bool]:
         """Where the answer belongs: beside the recording, wherever it is by now, and whether it is there."""

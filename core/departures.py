@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Collection, Mapping
 from typing import Protocol
 
 from core.ports import Store
 from core.remote import RemoteFile, RemoteFolder
+from core.remote_view import RemoteView
 from core.sightings import Decision, Entry
 from core.watching import Watched
 
 _AT_ONCE = 100
-_MOVES = 20
 _GONE = "gone"
 
 
@@ -49,18 +48,17 @@ class Departures:
         self._delete = delete
         self._today = today
 
-    async def broken_off(self, entries: Mapping[str, Entry]) -> dict[str, Entry]:
-        """Those of the files whose outputs a process took back that died before it was remembered that they
-        are gone: as they are to be remembered."""
+    async def end_broken_off(self, watched: Watched) -> None:
+        """Take those files for gone whose outputs a process took back that died before it remembered that."""
         withdrawn = await self._outputs.withdrawn()
-        return {
-            path: replace(entry, gone=self._today(), failed=True)
-            for path, entry in (entries.items() if withdrawn else ())
-            if entry.gone is None and withdrawn.get(entry.line, -1) >= entry.version
-        }
+        for path, entry in list(watched.entries.items()) if withdrawn else ():
+            if entry.gone is None and withdrawn.get(entry.line, -1) >= entry.version:
+                watched.mark_gone(path, self._today())
+                watched.fail(entry.key)
 
     async def retire(self, line: str) -> None:
         """The last file of a line is long gone."""
+        await self._store.forget(f"{self._place}:moved", line)
         await self._outputs.forget(line)
 
     async def tell_apart(self, watched: Watched, missing: set[str]) -> None:
@@ -73,53 +71,69 @@ class Departures:
     async def follow_on(self, watched: Watched, path: str, decision: Decision) -> None:
         """See `core.inbox.Inbox`."""
         if decision.moved_from is not None:
-            await self._store.remember(f"{self._place}:moved", decision.moved_from, path)
+            await self._store.remember(f"{self._place}:moved", decision.entry.line, path)
         if decision.replaces is not None and self._delete:
-            past = watched.entries[decision.replaces]
-            await self._outputs.withdraw(past.line, past.version)
+            await self._withdraw(watched, decision.replaces)
 
-    async def failures(self) -> Mapping[str, bool]:
-        """The keys of shares that were answered with a note since they were last dropped, and whether their
-        files were not there."""
-        found = await self._store.memories(f"{self._place}:failures")
-        return {key: why == _GONE for key, why in found.items()}
+    async def hear_of_failures(self, watched: Watched, view: RemoteView, now: float) -> Collection[str]:
+        """Take note of shares that were answered with a note, by whichever process; returns their keys. A
+        file that was not there then is gone, and tried again if it is back."""
+        failures = await self._store.memories(f"{self._place}:failures")
+        for key, why in failures.items():
+            watched.fail(key)
+            path = watched.where(key)
+            if why == _GONE and path is not None:
+                file = await self._folder.look(path)
+                view.lose(watched, path, now)
+                watched.mark_gone(path, self._today())
+                if file is not None:
+                    view.see(watched, file, now)
+        return tuple(failures)
 
-    async def drop_failures(self, keys: Mapping[str, bool]) -> None:
+    async def drop_failures(self, keys: Collection[str]) -> None:
         """They are remembered elsewhere by now."""
         for key in keys:
             await self._store.forget(f"{self._place}:failures", key)
 
-    async def part(self, watched: Watched) -> None:
+    async def part(self, watched: Watched, view: RemoteView, now: float) -> None:
         """Take back what recordings led to that were deleted. Done before it is remembered that they are
         gone, and without harm twice."""
         while watched.departed:
             batch = watched.departed[:_AT_ONCE]
-            found = {path: watched.entries[path] for path in batch if path in watched.entries}
-            gone = {path for path, entry in found.items() if entry.gone is not None and not entry.skipped}
-            if gone:
-                here = {entry.line for entry in watched.entries.values() if entry.gone is None}
-                taken = {path for path in gone if found[path].line in here}  # another file has its line
-                for path in taken:
-                    watched.detach(path)
-                gone -= taken
+            gone = {path for path in batch if self._is_gone(watched.entries.get(path))}
             if gone and self._delete:
-                for path in await self._folder.deleted(gone) & gone:
-                    await self._outputs.withdraw(found[path].line, found[path].version)
-                    watched.fail(found[path].key)  # back from the bin, it is answered again
+                deleted = await self._folder.deleted(gone)
+                for path in deleted & gone:
+                    await self._withdraw(watched, path)
+                for path in gone - deleted:  # it may be back without our having been told
+                    if file := await self._folder.look(path):
+                        view.see(watched, file, now)
             del watched.departed[: len(batch)]
 
+    async def _withdraw(self, watched: Watched, path: str) -> None:
+        entry = watched.entries[path]
+        watched.fail(entry.key)  # first: back from the bin, it is answered again
+        await self._outputs.withdraw(entry.line, entry.version)
 
-async def whereabouts(store: Store, place: str, folder: RemoteFolder, file_id: str) -> RemoteFile | None:
-    """A file that was submitted from the folder `place`, as it is now, also if it was deleted there and put
-    there anew meanwhile; None if it is not in the folder any more."""
-    for _ in range(_MOVES):
-        if file := await folder.look(file_id):
+    @staticmethod
+    def _is_gone(entry: Entry | None) -> bool:
+        return entry is not None and entry.gone is not None and not entry.skipped
+
+
+async def whereabouts(
+    store: Store, place: str, folder: RemoteFolder, *, file_id: str, line: str, content: str
+) -> RemoteFile | None:
+    """The file of a share of the folder `place` as it is now: if it was deleted there and put there anew
+    meanwhile, the one that has its line now. One with another content only if none has that of the share;
+    None if it is not in the folder any more."""
+    found: RemoteFile | None = None
+    heir = await store.recall(f"{place}:moved", line)
+    for candidate in dict.fromkeys(filter(None, (heir, file_id))):
+        file = await folder.look(candidate)
+        if file is not None and file.content == content:
             return file
-        moved = await store.recall(f"{place}:moved", file_id)
-        if moved is None:
-            return None
-        file_id = moved
-    return None
+        found = found or file
+    return found
 
 
 async def report_failure(store: Store, place: str, key: str, *, gone: bool) -> None:

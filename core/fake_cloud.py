@@ -156,6 +156,16 @@ class FakeCloud:
             at = item.parent
         return "/".join(reversed(names))
 
+    def is_deleted(self, file_id: str) -> bool:
+        """Whether it is deleted, or in the bin with or without a folder that it is in."""
+        at: str | None = file_id
+        while at is not None:
+            item = self.items.get(at)
+            if item is None or item.binned:
+                return True
+            at = item.parent
+        return False
+
     def files(self) -> dict[str, list[bytes]]:
         """What people see in the watched folder: contents by path."""
         found: dict[str, list[bytes]] = {}

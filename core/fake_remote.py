@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from core.connecting import Dialogue, FoundFolder, Option
@@ -64,9 +65,7 @@ class FakePlace:
 
     async def deleted(self, ids: Collection[str]) -> frozenset[str]:
         self._ask("deleted")
-        return frozenset(
-            file_id for file_id in ids if file_id not in self.cloud.items or self.cloud.items[file_id].binned
-        )
+        return frozenset(file_id for file_id in ids if self.cloud.is_deleted(file_id))
 
     async def look(self, file_id: str) -> RemoteFile | None:
         self._ask("look")
@@ -134,6 +133,11 @@ class FakePlace:
         self._ask("replace")
         item = self._guarded(held)
         self.cloud.replace(item.id, output.data)
+        self.cloud.items[item.id] = replace(
+            self.cloud.items[item.id],
+            made_from=output.made_from,
+            made_for=output.made_for if self.cloud.marks else "",
+        )
         self.cloud.step("replaced")
         return _held(self.cloud.items[item.id])
 

@@ -53,11 +53,14 @@ class Timetable:
         self.listed = listed
         self._rhythm = rhythm
         self._nudged = False
+        self._asking = False
         self._next_changes = self._earliest_changes = self._earliest_listing = 0.0
 
-    def nudge(self) -> None:
-        """Something may have changed."""
+    def nudge(self) -> bool:
+        """Something may have changed. False: it is to be asked for already."""
+        is_news = not self._nudged
         self._nudged = True
+        return is_news
 
     def must_list(self, now: float, today: float) -> bool:
         """Whether to list everything now."""
@@ -66,14 +69,16 @@ class Timetable:
 
     def must_ask(self, now: float) -> bool:
         """Whether to ask for changes now."""
-        return now >= (self._earliest_changes if self._nudged else self._next_changes)
+        return now >= self._next_asking()
 
     def begin_asking(self) -> None:
-        """What nudges from now on means that it is to be asked again."""
+        """What nudges from now on means that it is to be asked again. So does it if asking breaks off."""
         self._nudged = False
+        self._asking = True
 
     def asked(self, now: float) -> None:
-        """All changes up to now are known."""
+        """All changes are known that there were when it was begun."""
+        self._asking = False
         self._earliest_changes = now + _APART_SECONDS
         self._next_changes = now + self._rhythm.changes
 
@@ -86,8 +91,11 @@ class Timetable:
 
     def next(self) -> float:
         """When there is something to do, if nobody nudges."""
-        asking = self._earliest_changes if self._nudged else self._next_changes
+        asking = self._next_asking()
         return asking if self.listed is not None else min(asking, self._earliest_listing)
+
+    def _next_asking(self) -> float:
+        return self._earliest_changes if self._nudged or self._asking else self._next_changes
 
 
 class Checkpoints:

@@ -7,11 +7,12 @@ import json
 import os
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from urllib.parse import quote_from_bytes
 
 from core.filenames import output_base, output_names
+from core.known import is_buried
 from core.model import Recording
 from core.ports import Store, Submit
 from core.sightings import UNREAD, Decision, Entry, Sighting
@@ -29,11 +30,12 @@ _NUMBERS = (1, 2, 3)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Examined:
-    """The content key of a file (UNREAD if it can't be read), and whether beside it lies a transcript of just
-    this content."""
+    """The content key of a file (UNREAD if it can't be read). `answered` names a transcript of just this
+    content that lies beside it, "" for none; `owner` is the line that has this on record, where one has."""
 
     content: str
-    answered: bool = False
+    answered: str = ""
+    owner: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,28 +116,26 @@ class Inbox(ABC):
         await self.save()
 
     async def save(self) -> None:
-        """Remember what changed, what is new before what is gone."""
+        """Remember what changed: what is there before what is not there any more."""
         watched = await self.watched()
         while watched.retired:
             await self.retire(watched.retired[-1])
             watched.retired.pop()
         while watched.unsaved:
-            waiting = list(watched.unsaved.items())
-            for start in range(0, len(waiting), _SAVED_AT_ONCE):
-                await self._save(watched, waiting[start : start + _SAVED_AT_ONCE])
+            changed = list(watched.unsaved.items())
+            for turn in (0, 1, 2):
+                group = [item for item in changed if _turn(*item) == turn]
+                for start in range(0, len(group), _SAVED_AT_ONCE):
+                    await self._save(watched, group[start : start + _SAVED_AT_ONCE])
 
-    async def _save(self, watched: Watched, batch: Sequence[tuple[str, Entry | None]]) -> None:
-        here = {path for path, entry in batch if entry is not None and entry.gone is None}
-        for first in (True, False):
-            chosen = [(path, entry) for path, entry in batch if (path in here) is first]
-            kept = {
-                _key(path): json.dumps([path, entry.to_json()]) for path, entry in chosen if entry is not None
-            }
-            await self._store.remember_all(self._space, kept)
-            for path, entry in chosen:
-                if entry is None:
-                    await self._store.forget(self._space, _key(path))
-        for path, entry in batch:
+    async def _save(self, watched: Watched, changed: Sequence[tuple[str, Entry | None]]) -> None:
+        kept = {
+            _key(path): json.dumps([path, entry.to_json()]) for path, entry in changed if entry is not None
+        }
+        await self._store.remember_all(self._space, kept)
+        for path, entry in changed:
+            if entry is None:
+                await self._store.forget(self._space, _key(path))
             if path in watched.unsaved and watched.unsaved[path] is entry:
                 del watched.unsaved[path]
 
@@ -149,7 +149,7 @@ class Inbox(ABC):
             watched.postpone(path, now + found.seconds)
             return
         await self.look_again(watched, watched.rivals(sighting, found.content))
-        decision = watched.decide(sighting, found.content, answered=found.answered)
+        decision = watched.decide(sighting, found.content, answered=found.answered, owner=found.owner)
         if decision.moved_from or decision.replaces:
             await self.follow_on(watched, path, decision)
         if decision.submit:
@@ -170,12 +170,21 @@ def output_folder(folder: str, output: str) -> str:
 
 def answer_names(name: str) -> list[str]:
     """What a transcript of the file may be called that says what it was made from."""
-    return [
-        output
-        for shared in (False, True)
-        for number in _NUMBERS
-        for output in output_names(output_base(name, shared), _MARKED, number).values()
-    ]
+    return [output for _, _, outputs in answer_sets(name) for output in outputs]
+
+
+def answer_sets(name: str) -> Iterator[tuple[str, int, Collection[str]]]:
+    """The same, set by set: what the names begin with, the number, and the names."""
+    for shared in (False, True):
+        base = output_base(name, shared)
+        for number in _NUMBERS:
+            yield base, number, output_names(base, _MARKED, number).values()
+
+
+def _turn(path: str, entry: Entry | None) -> int:
+    if is_buried(path) and entry is not None:  # before what took its path
+        return 0
+    return 1 if entry is not None and entry.gone is None else 2
 
 
 def _key(path: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import heapq
 import unicodedata
 from collections.abc import Mapping, Set
@@ -21,6 +22,8 @@ class Known:
         self._by_identity: dict[str, set[str]] = {}
         self._by_name: dict[str, set[str]] = {}  # where paths are no names
         self._by_key: dict[str, str] = {}
+        self._by_line: dict[str, str] = {}
+        self._by_adopted: dict[str, str] = {}
         for path, entry in entries.items():
             self._put(path, entry)
 
@@ -47,6 +50,14 @@ class Known:
         """Paths of files that people see under this path, also where case or accents don't count."""
         return self._by_name.get(folded(shown), _NONE)
 
+    def has_line(self, line: str) -> bool:
+        """Whether a file has this line."""
+        return line in self._by_line
+
+    def adopter(self, transcript: str) -> str | None:
+        """The path of the file that has this transcript without having been submitted."""
+        return self._by_adopted.get(transcript)
+
     def path_of(self, key: str) -> str | None:
         """The path of the share `key`."""
         return self._by_key.get(key)
@@ -60,6 +71,9 @@ class Known:
             self._by_identity.setdefault(entry.identity, set()).add(path)
         if entry.shown:
             self._by_name.setdefault(folded(entry.shown), set()).add(path)
+        self._by_line[entry.line] = path
+        if entry.adopted:
+            self._by_adopted[entry.adopted] = path
         self._by_key[entry.key] = path
 
     def _unlink(self, path: str) -> None:
@@ -75,8 +89,24 @@ class Known:
             paths.discard(path)
             if not paths:
                 index.pop(value, None)
-        if self._by_key.get(entry.key) == path:
-            del self._by_key[entry.key]
+        for places, value in (
+            (self._by_line, entry.line),
+            (self._by_key, entry.key),
+            (self._by_adopted, entry.adopted),
+        ):
+            if places.get(value) == path:
+                del places[value]
+
+
+def buried(path: str, line: str) -> str:
+    """A path that no file can have, for what is remembered of the file of a line after another one took its
+    path."""
+    return f"{path}\0{hashlib.sha256(line.encode()).hexdigest()[:16]}"
+
+
+def is_buried(path: str) -> bool:
+    """Whether it is such a path."""
+    return "\0" in path
 
 
 class Awaited:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
 from core.filenames import PARTIAL_SUFFIXES, is_recording
-from core.inbox import answer_names, output_folder
+from core.inbox import answer_sets, output_folder
 from core.known import folded
 from core.remote import RemoteFile
 
@@ -42,6 +43,15 @@ class Tree:
         return frozenset(self._under.get(folded(path), ()))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """A transcript, what the names of its set begin with, and the number of that."""
+
+    file: RemoteFile
+    base: str
+    number: int
+
+
 class Neighbours:
     """Files that tell something about the recordings beside them: transcripts of ours, and marks of files
     that are still arriving."""
@@ -49,14 +59,14 @@ class Neighbours:
     def __init__(self) -> None:
         self._paths: dict[str, str] = {}
         self._marks: set[str] = set()
-        self._answers: dict[str, str] = {}
+        self._answers: dict[str, RemoteFile] = {}
 
     def put(self, file: RemoteFile) -> None:
         """Take note of a file, if it is one of them."""
         self.discard(file.id)
         if file.made_from:
             self._paths[file.id] = file.path
-            self._answers[file.path] = file.made_from
+            self._answers[file.path] = file
         elif _is_mark(file.name):
             self._paths[file.id] = file.path
             self._marks.add(file.path)
@@ -75,15 +85,16 @@ class Neighbours:
         """Whether something beside it marks the recording at `path` as incomplete."""
         return any(path + suffix in self._marks for suffix in PARTIAL_SUFFIXES)
 
-    def answered(self, path: str, content: str, output: str) -> bool:
-        """Whether a transcript of just this content lies where that of the recording at `path` goes.
-        `output`: see `core.inbox.output_folder`."""
-        if not self._answers:
-            return False
+    def answers(self, path: str, content: str, output: str) -> Iterator[Answer]:
+        """Transcripts of just this content where that of the recording at `path` goes. `output`: see
+        `core.inbox.output_folder`."""
         folder, _, name = path.rpartition("/")
         folder = output_folder(folder, output)
-        places = (f"{folder}/{answer}" if folder else answer for answer in answer_names(name))
-        return any(self._answers.get(place) == content for place in places)
+        for base, number, outputs in answer_sets(name) if self._answers else ():
+            for output_name in outputs:
+                file = self._answers.get(f"{folder}/{output_name}" if folder else output_name)
+                if file is not None and file.made_from == content:
+                    yield Answer(file=file, base=base, number=number)
 
 
 def _is_mark(name: str) -> bool:

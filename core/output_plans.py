@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
@@ -70,10 +70,14 @@ class Record:
             fields[name] = tuple(Filed(**file) for file in fields[name])
         return cls(**fields)
 
-    def same_names(self, other: Record) -> bool:
-        """Whether both are in the same place under the same names."""
-        mine, others = ((each.folder, each.base, each.number) for each in (self, other))
-        return mine == others
+    @property
+    def names(self) -> tuple[str, str, int]:
+        """The folder, what the names begin with, and the number of the set, for `core.output_names`."""
+        return self.folder, self.base, self.number
+
+    def has(self, folder: str, names: Collection[str]) -> bool:
+        """Whether a file of it has one of these names."""
+        return any(file.folder == folder and file.name in names for file in self.files + self.before)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,14 +110,22 @@ Step = Create | Replace | Adopt | Leave
 
 
 def plan(
-    wanted: Filed, found: Sequence[Held], before: Iterable[Filed], *, made_for: str, resumed: bool
+    wanted: Filed,
+    found: Sequence[Held],
+    before: Iterable[Filed],
+    *,
+    made_for: str,
+    resumed: bool,
+    taken: bool,
 ) -> Step | None:
     """What to do with a file, given what bears its name now. None: the name belongs to somebody else.
 
     `made_for`: see `core.remote.Output`. `resumed`: the set was begun by a run that broke off, so its names
-    are ours; `wanted.file_id` is the id that was reserved for it then, or "".
+    are ours; `wanted.file_id` is the id that was reserved for it then, or "". `taken`: another recording has
+    its outputs under these names, even if they say the same.
     """
-    same = [held for held in found if held.digest == wanted.digest and held.made_for in {"", made_for}]
+    ours = [held for held in found if held.made_for == made_for or not (held.made_for or taken)]
+    same = [held for held in ours if held.digest == wanted.digest]
     if same:
         same.sort(key=lambda held: (held.id != wanted.file_id, not held.made_for))
         return Adopt(held=same[0], surplus=tuple(held for held in same[1:] if held.made_for))
@@ -122,7 +134,7 @@ def plan(
         return Replace(held=left[0], surplus=tuple(left[1:]))
     if not found:
         return Create()
-    return Leave() if resumed else None
+    return Leave() if resumed and any(wanted.may_be(held) for held in ours) else None
 
 
 def free_to_go(before: Iterable[Filed], found: Mapping[tuple[str, str], Sequence[Held]]) -> tuple[Held, ...]:

@@ -11,8 +11,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Collection
-from itertools import chain
-from typing import Any
+from typing import Any, Protocol
 
 from core.departures import Departures, Withdrawing
 from core.errors import ErniError, Transient
@@ -20,10 +19,10 @@ from core.following import Checkpoints, Rhythm, Selection, Timetable, cursor_of
 from core.inbox import Clock, Examined, Inbox, Later
 from core.leases import alone
 from core.model import Recording
-from core.neighbours import Neighbours, Tree
 from core.polling import poll
 from core.ports import Store, Submit
-from core.remote import CursorLost, Gone, Notified, RemoteFile, RemoteFolder
+from core.remote import CursorLost, Notified, RemoteFile, RemoteFolder
+from core.remote_view import RemoteView
 from core.sightings import UNREAD, Decision, Entry, Sighting
 from core.watching import Watched
 
@@ -32,6 +31,14 @@ logger = logging.getLogger(__name__)
 _ARRIVING_SECONDS = 10.0
 _NOTICES_SECONDS = 60.0  # until we ask for notices again after trouble
 _CLOCKS_SECONDS = 120.0  # by which our clock and the platform's may differ
+
+
+class Outputs(Withdrawing, Protocol):
+    """What the watcher has to do with outputs: `core.remote_outputs`."""
+
+    async def owner(self, folder: str, base: str, number: int, name: str) -> str:
+        """The line that has a transcript of this name on record, in a set of these names; or ""."""
+        ...
 
 
 class RemoteInbox(Inbox):
@@ -49,7 +56,7 @@ class RemoteInbox(Inbox):
         selection: Selection,
         rhythm: Rhythm,
         submitted_as: Callable[[RemoteFile, Entry], Recording],
-        outputs: Withdrawing,
+        outputs: Outputs,
         delete: bool,
         clock: Clock = time.monotonic,
         today: Clock = time.time,
@@ -59,6 +66,7 @@ class RemoteInbox(Inbox):
         self._selection = selection
         self._rhythm = rhythm
         self._submitted_as = submitted_as
+        self._outputs = outputs
         self._departures = Departures(
             place=place,
             folder=folder,
@@ -73,10 +81,8 @@ class RemoteInbox(Inbox):
 
     def _reset(self) -> None:
         self._watched = None
-        self._files: dict[str, RemoteFile] = {}  # those that are waited for
+        self._view = RemoteView(self._selection)
         self._at_hand: RemoteFile | None = None
-        self._neighbours = Neighbours()
-        self._tree: Tree | None = None  # made when a platform names what is gone by path
         self._times = Timetable(self._rhythm)
         self._checkpoints = Checkpoints()
         self._cursor = ""
@@ -84,8 +90,6 @@ class RemoteInbox(Inbox):
         self._begun = False  # it was listed to the end once
 
     async def recollect(self, entries: dict[str, Entry]) -> Watched:
-        lost = await self._departures.broken_off(entries)
-        entries |= lost
         watched = await asyncio.to_thread(
             Watched,
             place=self.place,
@@ -93,9 +97,9 @@ class RemoteInbox(Inbox):
             settle=self._rhythm.settle,
             grace=self._rhythm.grace,
             lasting=True,
+            today=self.today(),
         )
-        watched.unsaved.update(lost)
-        watched.departed.extend(lost)
+        await self._departures.end_broken_off(watched)
         self._stored = await self._store.recall(f"{self.place}:folder", "cursor")
         if self._stored is not None:
             self._begun = True
@@ -116,8 +120,8 @@ class RemoteInbox(Inbox):
 
     def nudge(self) -> None:
         """Something may have changed: ask now."""
-        self._times.nudge()
-        self._wake.set()
+        if self._times.nudge():
+            self._wake.set()
 
     async def watch(self, submit: Submit) -> None:
         """Submit what arrives until cancelled, in one process of those that share the store."""
@@ -141,7 +145,7 @@ class RemoteInbox(Inbox):
         if self._times.must_ask(self._clock()):
             await self._follow(watched)
         watched.expire(self._clock(), self._today())
-        await self._departures.part(watched)
+        await self._departures.part(watched, self._view, self._clock())
         await self.take_due(watched, submit)
         await self._remember_cursor(watched)
         due, wanted = watched.next_due(), self._times.next()
@@ -154,19 +158,19 @@ class RemoteInbox(Inbox):
         skipping = not (self._begun or self._selection.backfill)
         news: set[str] = set()
         cursor = ""
-        before, self._neighbours, self._tree = self._neighbours, Neighbours(), None
+        before, self._view = self._view, self._view.begin()
         watched.begin()
         try:
             async for page in self.folder.listing():
                 for item in page.items:
                     if isinstance(item, RemoteFile):
                         fresh = not skipping or self._is_new(item)
-                        if self._see(watched, item, keep=fresh) and fresh:
+                        if self._view.see(watched, item, self._clock(), keep=fresh) and fresh:
                             news.add(item.id)
                 cursor = page.cursor
                 await asyncio.sleep(0)
         except BaseException:
-            self._neighbours = before
+            self._view = before
             raise
         # In threads: with 100,000 files each takes seconds, in which nobody else touches what is watched.
         await asyncio.to_thread(watched.finish, self._clock(), today)
@@ -202,43 +206,13 @@ class RemoteInbox(Inbox):
             page = await self.folder.changes(self._cursor)
             for item in page.items:
                 if isinstance(item, RemoteFile):
-                    self._see(watched, item)
+                    self._view.see(watched, item, self._clock())
                     continue
-                for file_id in await self._named(watched, item):
-                    self._lose(watched, file_id)
+                for file_id in await self._view.named(watched, item):
+                    self._view.lose(watched, file_id, self._clock())
             if page.unclear:
                 self._times.listed = None
             self._cursor, more = page.cursor, page.more
-
-    async def _named(self, watched: Watched, gone: Gone) -> Collection[str]:
-        if gone.id:
-            return (gone.id,)
-        if self._tree is None:
-            self._tree = await asyncio.to_thread(Tree, chain(watched.labels(), self._neighbours.labels()))
-        return self._tree.under(gone.path)
-
-    def _see(self, watched: Watched, file: RemoteFile, *, keep: bool = True) -> bool:
-        """Take note of a file; whether it is one that may be taken."""
-        self._neighbours.put(file)
-        if self._tree is not None:
-            self._tree.put(file.id, file.path)
-        if not self._selection.wants(file):
-            watched.lose(file.id, self._clock())
-            self._files.pop(file.id, None)
-            return False
-        watched.see([file.sighting()], self._clock())
-        if keep and watched.is_open(file.id):
-            self._files[file.id] = file
-        else:
-            self._files.pop(file.id, None)
-        return True
-
-    def _lose(self, watched: Watched, file_id: str) -> None:
-        watched.lose(file_id, self._clock())
-        self._neighbours.discard(file_id)
-        self._files.pop(file_id, None)
-        if self._tree is not None:
-            self._tree.discard(file_id)
 
     async def look_again(self, watched: Watched, paths: Collection[str]) -> None:
         """What changed was told, in order, and read to the end before anything is taken. It is only to be
@@ -250,19 +224,32 @@ class RemoteInbox(Inbox):
     # taking
 
     async def examine(self, watched: Watched, sighting: Sighting) -> Examined | Later | None:
-        file = self._files.pop(sighting.path, None)
+        file = self._view.take(sighting.path)
         if file is None:  # a process that died had begun with it, or the store was away
             file = await self.folder.look(sighting.path)
-            if file is None or not self._see(watched, file):
+            if file is None or not self._view.see(watched, file, self._clock()):
                 return None
             if file.sighting() != sighting:
                 return Later(seconds=0.0)
-        if self._neighbours.arriving(sighting.label):
-            self._files[file.id] = file
+        if self._view.arriving(sighting.label):
+            self._view.keep(file)
             return Later(seconds=_ARRIVING_SECONDS)
         self._at_hand = file
-        answered = self._neighbours.answered(sighting.label, sighting.content, self._selection.output)
-        return Examined(content=sighting.content or UNREAD, answered=answered)
+        return await self._answered(watched, sighting) or Examined(content=sighting.content or UNREAD)
+
+    async def _answered(self, watched: Watched, sighting: Sighting) -> Examined | None:
+        """What is known of a transcript of this content beside it, of nobody else's if there is one."""
+        found: Examined | None = None
+        for answer in self._view.answers(sighting.label, sighting.content):
+            file = answer.file
+            owner = await self._outputs.owner(file.parent, answer.base, answer.number, file.name)
+            owner = owner or watched.adopter(file.id)
+            there = await self.folder.look(file.id)  # it may be one that has just been taken back
+            if there is not None and there.made_from == sighting.content:
+                found = Examined(content=sighting.content, answered=file.id, owner=owner)
+                if not owner:
+                    return found
+        return found
 
     def recording(self, sighting: Sighting, entry: Entry) -> Recording:
         if self._at_hand is None or self._at_hand.id != sighting.path:
@@ -279,17 +266,8 @@ class RemoteInbox(Inbox):
             self._stored = stored
 
     async def _hear_of_failures(self, watched: Watched) -> None:
-        failures = await self._departures.failures()
-        for key, gone in failures.items():
-            watched.fail(key)
-            path = watched.where(key)
-            if gone and path is not None:
-                file = await self.folder.look(path)
-                self._lose(watched, path)
-                watched.mark_gone(path, self.today())
-                if file is not None:  # it is back
-                    self._see(watched, file)
-        await self._departures.part(watched)
+        failures = await self._departures.hear_of_failures(watched, self._view, self._clock())
+        await self._departures.part(watched, self._view, self._clock())
         if failures:
             await self.save()
             await self._departures.drop_failures(failures)

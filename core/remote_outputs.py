@@ -15,6 +15,7 @@ from dataclasses import replace
 
 from core.errors import AuthFailed, Transient
 from core.leases import turn
+from core.output_names import OutputNames
 from core.output_plans import (
     Adopt,
     Contents,
@@ -47,6 +48,7 @@ class RemoteOutputs:
         self._writer = writer
         self._store = store
         self._space = space
+        self._names = OutputNames(store, space)
 
     async def transcript(self, target: Target, contents: Contents) -> Record | None:
         """Write the transcripts of a recording, once, and take away the note of an earlier failure. None: the
@@ -61,7 +63,7 @@ class RemoteOutputs:
             note = await self._recall(NOTE, target.line)
             if note is not None and note.version <= target.version:
                 await self._remove(note.files + note.before)
-                await self._store.forget(self._space, f"{NOTE}:{target.line}")
+                await self._forget(NOTE, target.line)
             return record
 
     async def note(self, target: Target, contents: Contents) -> Record | None:
@@ -82,18 +84,24 @@ class RemoteOutputs:
                 record = await self._recall(kind, line)
                 if record is not None and record.version <= version:
                     await self._remove(record.files + record.before)
-                    await self._store.forget(self._space, f"{kind}:{line}")
+                    await self._forget(kind, line)
 
     async def forget(self, line: str) -> None:
         """Drop what is on record of a line whose file is long gone."""
         for kind in (TRANSCRIPT, NOTE):
-            await self._store.forget(self._space, f"{kind}:{line}")
+            await self._forget(kind, line)
         await self._store.forget(f"{self._space}:withdrawn", line)
 
     async def withdrawn(self) -> Mapping[str, int]:
         """The lines whose recordings were deleted, and the versions up to which they were."""
         found = await self._store.memories(f"{self._space}:withdrawn")
         return {line: int(version) for line, version in found.items()}
+
+    async def owner(self, folder: str, base: str, number: int, name: str) -> str:
+        """The line that has a transcript of this name on record, in a set of these names; or ""."""
+        line = await self._names.line(TRANSCRIPT, folder, base, number)
+        record = await self._recall(TRANSCRIPT, line or "")
+        return line if line and record and record.has(folder, [name]) else ""
 
     async def _is_withdrawn(self, target: Target) -> bool:
         version = await self._store.recall(f"{self._space}:withdrawn", target.line)
@@ -120,8 +128,7 @@ class RemoteOutputs:
         while True:
             try:
                 if not resumed:
-                    record = await self._begin(record, contents)
-                    await self._store.remember(self._space, f"{kind}:{target.line}", record.to_json())
+                    record = await self._begin(kind, target.line, record, contents)
                 files = await self._place(record, contents, resumed=resumed)
             except FolderGone:
                 if record.folder == (home := await self._home(self._writer.root, target.subfolder)):
@@ -130,10 +137,14 @@ class RemoteOutputs:
             else:
                 if files is not None:
                     break
+            if resumed:  # some of its files may be there
+                record = replace(record, before=record.files + record.before)
             resumed = False
         await self._clear(record, files)
         record = replace(record, done=True, files=files, before=())
         await self._store.remember(self._space, f"{kind}:{target.line}", record.to_json())
+        if old is not None and old.names != record.names:
+            await self._names.release(kind, *old.names, target.line)
         return record
 
     async def _home(self, folder: str, subfolder: str) -> str:
@@ -145,19 +156,34 @@ class RemoteOutputs:
                     return await self._writer.subfolder(place, subfolder)
         raise Transient("The watched folder can't be found.")
 
-    async def _begin(self, record: Record, contents: Contents) -> Record:
-        """The first set of names after the record's that are free, or hold what may be replaced."""
-        for number in range(record.number + 1, _SETS + 1):
-            outputs = contents(record.base, number)
-            files = self._filed(record.folder, outputs)
-            steps = await self._steps(replace(record, files=files), outputs, resumed=False)
-            if None in steps:
-                continue
-            made = [place for place, step in enumerate(steps) if isinstance(step, Create)]
-            ids = dict(zip(made, await self._writer.reserve(len(made)) if made else (), strict=True))
-            files = tuple(replace(file, file_id=ids.get(place, "")) for place, file in enumerate(files))
-            return replace(record, number=number, files=files)
+    async def _begin(self, kind: str, line: str, record: Record, contents: Contents) -> Record:
+        """Put on record the first set of names after the record's that are free, or hold what may be
+        replaced."""
+        async with self._names.choosing(record.folder, record.base):
+            for number in range(record.number + 1, _SETS + 1):
+                outputs = contents(record.base, number)
+                found = replace(record, number=number, files=self._filed(record.folder, outputs))
+                owner = await self._owner(kind, line, found)
+                if owner is not None and not owner.done:
+                    continue
+                steps = await self._steps(found, outputs, resumed=False, taken=owner is not None)
+                if None in steps:
+                    continue
+                made = [place for place, step in enumerate(steps) if isinstance(step, Create)]
+                ids = dict(zip(made, await self._writer.reserve(len(made)) if made else (), strict=True))
+                files = (replace(file, file_id=ids.get(at, "")) for at, file in enumerate(found.files))
+                found = replace(found, files=tuple(files))
+                await self._names.claim(kind, *found.names, line)
+                await self._store.remember(self._space, f"{kind}:{line}", found.to_json())
+                return found
         raise Transient("There are too many transcripts of this name.")
+
+    async def _owner(self, kind: str, line: str, wanted: Record) -> Record | None:
+        """What is on record of another line that has a name of this set."""
+        other = await self._names.line(kind, *wanted.names)
+        owner = await self._recall(kind, other) if other not in {None, line} else None
+        has = owner is not None and owner.has(wanted.folder, [file.name for file in wanted.files])
+        return owner if has else None
 
     def _filed(self, folder: str, outputs: Mapping[str, Output]) -> tuple[Filed, ...]:
         return tuple(
@@ -166,7 +192,7 @@ class RemoteOutputs:
         )
 
     async def _steps(
-        self, record: Record, outputs: Mapping[str, Output], *, resumed: bool
+        self, record: Record, outputs: Mapping[str, Output], *, resumed: bool, taken: bool
     ) -> list[Step | None]:
         found = await self._writer.present(record.folder, list(outputs))
         return [
@@ -176,6 +202,7 @@ class RemoteOutputs:
                 record.before,
                 made_for=outputs[file.name].made_for,
                 resumed=resumed,
+                taken=taken,
             )
             for file in record.files
         ]
@@ -184,9 +211,11 @@ class RemoteOutputs:
         """Put the files of a set in place. None: somebody took one of the names meanwhile; what was made is
         deleted again."""
         outputs = contents(record.base, record.number)
-        steps = await self._steps(record, outputs, resumed=resumed)
         files: list[Filed] = []
         made: list[Held] = []
+        steps = await self._steps(record, outputs, resumed=resumed, taken=False)
+        if None in steps:
+            return None
         for file, step in zip(record.files, steps, strict=True):
             held: Held | None = None
             try:
@@ -200,11 +229,10 @@ class RemoteOutputs:
                         held = await self._writer.replace(step.held, outputs[file.name])
                     case Adopt():
                         held = step.held
-            except (Occupied, Changed):
-                step = None  # noqa: PLW2901  (it is not to be had any more)
-            if step is None and not resumed:
-                await self._delete(made)
-                return None
+            except (Occupied, Changed) as error:
+                if isinstance(error, Occupied) or not resumed:
+                    await self._delete(made)
+                    return None
             if isinstance(step, Replace | Adopt):
                 await self._delete(step.surplus)
             known = file if held is None else replace(file, file_id=held.id, digest=held.digest)
@@ -248,6 +276,11 @@ class RemoteOutputs:
                 continue
             except AuthFailed as error:
                 logger.warning("an output of ours may not be deleted: %s", error)
+
+    async def _forget(self, kind: str, line: str) -> None:
+        if record := await self._recall(kind, line):
+            await self._names.release(kind, *record.names, line)
+        await self._store.forget(self._space, f"{kind}:{line}")
 
     async def _recall(self, kind: str, line: str) -> Record | None:
         text = await self._store.recall(self._space, f"{kind}:{line}")

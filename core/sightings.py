@@ -68,7 +68,9 @@ class Entry:
     `content` is its content key, `key` that of its share. `line` names the row of contents that replaced one
     another in this file, by the key of the first one, and `version` counts them; `base` is what its outputs'
     names begin with. `sent` is False from before its submit until after it. `failed` says that there is a
-    failure note instead of a transcript; `gone` is since when the file is missing, as a Unix time.
+    failure note instead of a transcript; `gone` is since when the file is missing, as a Unix time. `turn`
+    counts how often the line was handed on to another file. `adopted` names the transcript that lay there
+    already: it was never submitted then.
     """
 
     size: int
@@ -84,6 +86,8 @@ class Entry:
     gone: float | None = None
     shown: str = ""
     revision: str = ""
+    turn: int = 0
+    adopted: str = ""
 
     @property
     def skipped(self) -> bool:
@@ -124,9 +128,9 @@ class Entry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
-    """What a file is: `entry` is to be remembered, `moved_from` forgotten, and the share submitted if
-    `submit` says so. `replaces` is the path of another file, which went away and in whose place this one came
-    under the same name: its outputs are those of this one now."""
+    """What a file is: `entry` is to be remembered, and the share submitted if `submit` says so. `moved_from`
+    is the path that it had, or, where files have lasting ids, that of another file which is gone and was the
+    same. `replaces` is that of one in whose place it came under the same name. Both hand their line on."""
 
     entry: Entry
     submit: bool = False

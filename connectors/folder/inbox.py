@@ -114,9 +114,13 @@ class FolderInbox(Inbox):
         watched = await self.watched()
         watched.fail(key)
         path = watched.where(key)
-        if path is not None and await self.folder.call(self.folder.glimpse, path) is None:
-            watched.lose(path, self._clock())
-            watched.mark_gone(path, time.time())
+        if path is not None:
+            found = await self.folder.call(self.folder.glimpse, path)
+            if found is None or not watched.entries[path].shows(found):
+                watched.lose(path, self._clock())
+                watched.mark_gone(path, time.time())
+            if found is not None:
+                watched.see([found], self._clock())
         await self.save()
 
     # looking
@@ -181,7 +185,7 @@ class FolderInbox(Inbox):
         except Transient as error:
             logger.warning("a file in %s can't be read now: %s", self.folder.root, error)
             return Later(seconds=_TROUBLED_SECONDS)
-        return Examined(content=content, answered=answered)
+        return Examined(content=content, answered="beside it" if answered else "")
 
     # notices of the system
 

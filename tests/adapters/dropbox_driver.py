@@ -33,6 +33,8 @@ class Options(Protocol):
     def delete(self) -> bool: ...
     @property
     def output(self) -> str: ...
+    @property
+    def formats(self) -> str: ...
 
 
 class DropboxDriver:
@@ -42,6 +44,7 @@ class DropboxDriver:
 
     def __init__(self, at: Desk, clock: Clock, pass_time: PassTime) -> None:
         self._at = at
+        self.store = at.store
         self._clock = clock
         self._pass_time = pass_time
         self._silent_from: int | None = None
@@ -50,7 +53,7 @@ class DropboxDriver:
 
     async def start(self, options: Options, submit: Submit) -> None:
         await self._at.watch(
-            policy=ChannelPolicy(formats=("txt",), delete_with_recording=options.delete),
+            policy=ChannelPolicy(formats=(options.formats,), delete_with_recording=options.delete),
             backfill=options.backfill,
             output=options.output,
             since=self._at.server.storage.clock() + 1000,

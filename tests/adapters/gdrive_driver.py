@@ -62,6 +62,7 @@ class GDriveDriver:
 
     def __init__(self, at: Desk, clock: Clock, pass_time: PassTime) -> None:
         self.at = at
+        self.store = at.store
         self.clock = clock
         self._pass_time = pass_time
         self.elsewhere = at.server.folder(at.home, "Elsewhere")
@@ -75,7 +76,7 @@ class GDriveDriver:
         at = self.at
         await at.watch(
             since=at.server.drive.clock() + 1000,
-            policy=ChannelPolicy(formats=("txt",), delete_with_recording=options.delete),
+            policy=ChannelPolicy(formats=(options.formats,), delete_with_recording=options.delete),
             backfill=options.backfill,
             output=options.output,
         )

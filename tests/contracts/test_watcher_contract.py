@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, nullcontext
 from pathlib import Path
 from typing import Protocol
@@ -31,6 +32,7 @@ from core.testing import MemoryJobs, MemoryLinks, MemoryStore
 from core.vault import Vault
 from tests.adapters.dropbox_driver import dropbox_driver
 from tests.adapters.gdrive_driver import gdrive_driver
+from tests.contracts.faults import Crash, Fuse
 from tests.contracts.watcher_scenarios import SCENARIOS, Options, Scenario
 
 
@@ -44,6 +46,10 @@ class Driver(Protocol):
 
     @property
     def adapter(self) -> Adapter: ...
+
+    @property
+    def store(self) -> MemoryStore:
+        """What the service remembers."""
 
     async def start(self, options: Options, submit: Submit) -> None:
         """The folder is watched from now on, long after anything was put there before."""
@@ -106,10 +112,12 @@ class FolderDriver:
 
     def __init__(self, tmp_path: Path) -> None:
         self.base = tmp_path
+        tmp_path.mkdir(exist_ok=True)
         self.inbox = tmp_path / "inbox"
         self.clock = Clock()
         self.store = MemoryStore()
         self.stamp = 1_700_000_000
+        self._threads = ThreadPoolExecutor()
 
     async def start(self, options: Options, submit: Submit) -> None:
         self.inbox.mkdir(exist_ok=True)
@@ -128,12 +136,14 @@ class FolderDriver:
         settings = load_settings(
             FolderSettings,
             FOLDER_PATHS=str(self.inbox),
-            FOLDER_FORMATS="txt",
+            FOLDER_FORMATS=self.options.formats,
             FOLDER_BACKFILL=self.options.backfill,
             FOLDER_OUTPUT=self.options.output,
         )
+        self._threads.shutdown()
         self.adapter = FolderAdapter(context, settings)
         [self._watch] = self.adapter._inboxes.values()
+        self._threads = self._watch.folder._threads
         self._watch._clock = self.clock
 
     def _at(self, path: str) -> Path:
@@ -203,6 +213,7 @@ class CloudDriver:
             Settings, ERNI_DATA_DIR=tmp_path, ERNI_ENCRYPTION_KEY=Vault.new_key(), ERNI_FORMATS="txt"
         )
         self.binned: dict[str, str] = {}
+        self.offset = 0.0  # of the service's idea of what time of the day it is
 
     def context(self) -> AdapterContext:
         return AdapterContext(
@@ -221,7 +232,7 @@ class CloudDriver:
             id=ROOT,
             account="account",
             name="/",
-            policy=ChannelPolicy(formats=("txt",), delete_with_recording=options.delete),
+            policy=ChannelPolicy(formats=(options.formats,), delete_with_recording=options.delete),
             backfill=options.backfill,
             output=options.output,
             since=self.cloud.now + 1000,
@@ -236,7 +247,7 @@ class CloudDriver:
         assert opened is not None
         self._watch = opened.inbox
         self._watch._clock = self.clock
-        self._watch._today = lambda: 1e6 + self.clock.now
+        self._watch._today = lambda: 1e6 + self.clock.now + self.offset
 
     async def upload(self, path: str, data: bytes) -> None:
         self.cloud.upload(path, data)
@@ -296,10 +307,6 @@ async def never(recording: Recording) -> str:
     raise AssertionError(f"{recording.name} was submitted")
 
 
-class Crash(BaseException):
-    """The process is killed."""
-
-
 class Service:
     """What is around a watched folder: an intake that knows what it took, and a worker that answers. Content
     that begins with "bad" fails."""
@@ -330,11 +337,13 @@ class Service:
         except Crash:
             await self.driver.restart()
 
-    async def answer(self) -> None:
-        for key, recording in self.submitted.items():
-            if key not in self._answered:
-                await self._answer(Job(id=f"job{len(self._answered)}", recording=recording))
-                self._answered.add(key)
+    async def answer(self, number: int | None = None) -> None:
+        """All that is open, in the order in which it came, or one of them."""
+        waiting = [key for key in self.submitted if key not in self._answered]
+        for key in waiting if number is None or not waiting else [waiting[number % len(waiting)]]:
+            job = Job(id=f"job{list(self.submitted).index(key)}", recording=self.submitted[key])
+            await self._answer(job)
+            self._answered.add(key)
 
     async def rest(self, seconds: float = 0.0) -> None:
         await self.look(seconds)
@@ -420,19 +429,48 @@ async def play(line: str, driver: Driver, service: Service, options: Options) ->
 async def test_scenario(
     scenario: Scenario, make: Callable[[Path], AbstractAsyncContextManager[Driver]], tmp_path: Path
 ) -> None:
-    async with make(tmp_path) as driver:
-        if not set(filter(None, [scenario.needs])) <= driver.offers:
-            pytest.skip(f"there is no such thing as {scenario.needs} here")
-        service = Service(driver, tmp_path)
-        steps = scenario.steps.split("; ")
-        if "start" not in steps:
-            await driver.start(scenario.options, service.submit)
-        for line in steps:
+    deadly, dead = 0, True
+    while dead:  # again, with the crash at a later step
+        fuse = Fuse()
+        async with make(tmp_path / str(deadly)) as driver:
+            if not set(filter(None, [scenario.needs])) <= driver.offers:
+                pytest.skip(f"there is no such thing as {scenario.needs} here")
+            fuse.guard(driver.store)
+            dead = await run_through(scenario, driver, Service(driver, tmp_path), fuse, deadly)
+        deadly += 1 if isinstance(driver, FolderDriver | CloudDriver) else 4
+
+
+async def run_through(scenario: Scenario, driver: Driver, service: Service, fuse: Fuse, deadly: int) -> bool:
+    """Whether the process died where it was to die."""
+    dead = False
+    steps = scenario.steps.split("; ")
+    if "start" not in steps:
+        await driver.start(scenario.options, service.submit)
+    for line in steps:
+        if line == "die":
+            fuse.left = deadly
+            continue
+        armed = fuse.left is not None
+        try:
             await play(line, driver, service, scenario.options)
-        names = Counter(recording.name for recording in service.submitted.values())
-        assert names == Counter(scenario.submitted.split())
-        assert await service.outputs() == {path: [text] for path, text in scenario.outputs.items()}
-        # what was learnt is remembered: whoever takes over has nothing to do
-        await driver.restart()
-        await driver.look(never)
-        assert await service.outputs() == {path: [text] for path, text in scenario.outputs.items()}
+        except Crash:
+            await driver.restart()
+        dead = dead or (armed and fuse.left is None)
+        fuse.left = None
+    await check(scenario, service)
+    # what was learnt is remembered: whoever takes over has nothing to do
+    await driver.restart()
+    await driver.look(never)
+    await check(scenario, service)
+    return dead
+
+
+async def check(scenario: Scenario, service: Service) -> None:
+    outputs = await service.outputs()
+    if scenario.said:
+        said = Counter(text for found in outputs.values() for text in found)
+        assert said == Counter(scenario.said.split())
+        return
+    names = Counter(recording.name for recording in service.submitted.values())
+    assert names == Counter(scenario.submitted.split())
+    assert outputs == {path: [text] for path, text in scenario.outputs.items()}

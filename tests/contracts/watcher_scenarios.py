@@ -13,6 +13,7 @@ class Options:
     backfill: bool = True
     delete: bool = True
     output: str = "beside"
+    formats: str = "txt"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,15 +21,18 @@ class Scenario:
     """`steps` are what happens, separated by semicolons: what people do (`upload a.mp3 one`, `replace`,
     `move`, `copy`, `remove`, `restore`, `edit`), what the platform does (`lose cursors`, `repeat notices`,
     `quiet`, `loud`), what the service does (`look`, `answer`, `rest`, with seconds that pass before; `crash`;
-    `away` for a store that misses one submit; `start`, where that is not the first thing).
+    `away` for a store that misses one submit; `die` for a crash at some step of what follows, which is played
+    for each such step; `start`, where that is not the first thing).
 
     `submitted` are the names of the recordings that were, `outputs` what lies there then: path -> what it
-    says. `needs` is what the driver must offer.
+    says. `said` is what it says, where one of several files may have a name, or be submitted. `needs` is what
+    the driver must offer.
     """
 
     steps: str
-    submitted: str
-    outputs: Mapping[str, str]
+    submitted: str = ""
+    outputs: Mapping[str, str] = field(default_factory=dict)
+    said: str = ""
     options: Options = field(default_factory=Options)
     needs: str = ""
 
@@ -200,7 +204,6 @@ SCENARIOS: dict[str, Scenario] = {
         steps="upload a.mp3 one; rest; move a.mp3 ../a.mp3; rest 4000; move ../a.mp3 b.mp3; rest",
         submitted="a.mp3",
         outputs={"a.transcript.txt": "one"},
-        needs="lasting ids",
     ),
     "a recording that comes back from the bin is answered again": Scenario(
         steps="upload a.mp3 one; rest; remove a.mp3; rest 4000; restore a.mp3; rest",
@@ -274,5 +277,92 @@ SCENARIOS: dict[str, Scenario] = {
         submitted="a.mp3 b.mp3 c.mp3 a.mp3 d.mp3",
         outputs={"a.transcript.txt": "four", "c.transcript.txt": "three", "d.transcript.txt": "five"},
         needs="notices",
+    ),
+    # walks at random that once ended badly
+    "of several that may be the one that went, one is": Scenario(
+        steps="upload a.mp3 one; rest; remove a.mp3; upload b.mp3 one; upload c.mp3 one; die; look; "
+        "rest 4000",
+        said="one one",
+        needs="deleting",
+    ),
+    "a recording and its copies come and go": Scenario(
+        steps="upload a.mp3 one; look; copy a.mp3 b.mp3; remove a.mp3; copy b.mp3 c.mp3; remove b.mp3; look; "
+        "restore a.mp3; remove c.mp3; restore b.mp3; look; restore c.mp3; rest 4000",
+        said="one one one",
+        needs="lasting ids",
+    ),
+    "a copy that took the place of one that went has its transcript when that comes back": Scenario(
+        steps="upload a.mp3 one; rest; copy a.mp3 b.mp3; remove a.mp3; rest 4000; restore a.mp3; rest; "
+        "remove a.mp3; rest 4000",
+        said="one",
+        needs="deleting",
+    ),
+    "also before it was fetched, and with something else in it": Scenario(
+        steps="upload a.mp3 one; look; copy a.mp3 b.mp3; remove a.mp3; look; restore a.mp3; "
+        "replace a.mp3 two; rest 4000",
+        said="one two",
+    ),
+    "the transcript of another recording does not answer a copy": Scenario(
+        steps="upload a.mp3 one; rest; copy a.mp3 a.wav; rest",
+        submitted="a.mp3 a.wav",
+        outputs={"a.transcript.md": "one", "a.wav.transcript.md": "one"},
+        options=Options(formats="md"),
+    ),
+    "also if that changes meanwhile": Scenario(
+        steps="upload a.mp3 one; rest; copy a.mp3 a.wav; replace a.mp3 two; rest",
+        submitted="a.mp3 a.wav a.mp3",
+        outputs={"a.transcript.md": "two", "a.wav.transcript.md": "one"},
+        options=Options(formats="md"),
+        needs="lasting ids",
+    ),
+    "nor does it serve it under a name that was that of the original": Scenario(
+        steps="upload a.mp3 one; rest; move a.mp3 b.mp3; rest; copy b.mp3 a.mp3; rest",
+        submitted="a.mp3 a.mp3",
+        outputs={"a.transcript.txt": "one", "a.transcript (2).txt": "one"},
+        needs="lasting ids",
+    ),
+    "so it does not go with the copy": Scenario(
+        steps="upload a.mp3 one; rest; move a.mp3 b.mp3; rest; copy b.mp3 a.mp3; rest; remove a.mp3; "
+        "rest 4000",
+        submitted="a.mp3 a.mp3",
+        outputs={"a.transcript.txt": "one"},
+        needs="deleting",
+    ),
+    "what was there and went again without being told leaves nothing": Scenario(
+        steps="upload a.mp3 one; look; quiet; remove a.mp3; lose; look; restore a.mp3; look 4000; "
+        "remove a.mp3; loud; look 30000; rest 4000",
+        submitted="a.mp3",
+        outputs={},
+        needs="notices",
+    ),
+    "a copy has its transcript if the original is replaced by another file": Scenario(
+        steps="upload a.mp3 one; rest; copy a.mp3 b.mp3; remove a.mp3; upload a.mp3 two; rest 4000",
+        said="one two",
+    ),
+    "what came under a name that was used before does not make others forgotten": Scenario(
+        steps="upload a.mp3 one; rest; remove a.mp3; rest 4000; upload a.mp3 two; rest; upload b.mp3 one; "
+        "rest",
+        submitted="a.mp3 a.mp3 b.mp3",
+        outputs={"a.transcript.txt": "one", "a.transcript (2).txt": "two", "b.transcript.txt": "one"},
+        options=Options(delete=False),
+    ),
+    "one whose name another one took before it was fetched is answered": Scenario(
+        steps="upload a.wav one; look; move a.wav a.mp3; upload a.wav two; answer; rest 4000",
+        said="one two",
+    ),
+    "one that was away when it was to be fetched is answered when it is back": Scenario(
+        steps="upload a.mp3 one; look; move a.mp3 ../a.mp3; answer; rest 4000; move ../a.mp3 b.mp3; rest",
+        said="one",
+    ),
+    "a crash at any step of a look loses and doubles nothing": Scenario(
+        steps="upload a.mp3 one; upload b.mp3 two; upload c.mp3 three; rest; replace a.mp3 four; "
+        "move b.mp3 x/b.mp3; remove c.mp3; upload c.mp3 five; upload d.mp3 six; die; look 4000; rest 4000",
+        said="four two five six",
+    ),
+    "nor does one at any step of an answer": Scenario(
+        steps="upload a.mp3 one; upload b.mp3 bad; upload c.mp3 three; rest; replace a.mp3 four; "
+        "replace b.mp3 five; move c.mp3 d.mp3; replace d.mp3 bad2; look; die; answer; rest",
+        said="four five three note",
+        needs="lasting ids",
     ),
 }

@@ -24,7 +24,7 @@ def look(state: Watched, now: float, *sightings: Sighting, today: float = 0.0) -
     state.finish(now, today)
 
 
-def take(state: Watched, sighting: Sighting, content: str, *, answered: bool = False) -> Decision:
+def take(state: Watched, sighting: Sighting, content: str, *, answered: str = "") -> Decision:
     decision = state.decide(sighting, content, answered=answered)
     state.apply(sighting.path, decision)
     return decision
@@ -165,7 +165,7 @@ def test_a_failed_file_saved_anew_is_tried_again() -> None:
 def test_a_failure_reported_during_the_submit_counts() -> None:
     state = watched()
     look(state, 0, seen("a.mp3"))
-    decision = state.decide(seen("a.mp3"), ONE, answered=False)
+    decision = state.decide(seen("a.mp3"), ONE)
     state.intend("a.mp3", decision)
     state.fail(decision.entry.key)
     state.apply("a.mp3", decision)
@@ -173,7 +173,7 @@ def test_a_failure_reported_during_the_submit_counts() -> None:
 
 
 def test_a_file_deleted_and_dropped_again_is_done_again_unless_its_transcript_lies_there() -> None:
-    for answered in (False, True):
+    for answered in ("", "a.transcript.md"):
         state = watched()
         look(state, 0, seen("a.mp3"))
         key = take(state, seen("a.mp3"), ONE).entry.key
@@ -182,8 +182,8 @@ def test_a_file_deleted_and_dropped_again_is_done_again_unless_its_transcript_li
         assert state.entries["a.mp3"].gone == 1000
         look(state, 90, seen("a.mp3", modified=999, identity="new"))
         again = take(state, seen("a.mp3", modified=999, identity="new"), ONE, answered=answered)
-        assert again.submit is not answered
-        assert (again.entry.key == key) is answered
+        assert again.submit is not bool(answered)
+        assert (again.entry.key == key) is bool(answered)
         assert again.entry.gone is None
 
 
@@ -226,7 +226,7 @@ def test_nothing_is_remembered_for_ever() -> None:
 def test_an_answered_file_without_a_memory_is_only_remembered() -> None:
     state = watched()
     look(state, 0, seen("a.mp3"))
-    assert not take(state, seen("a.mp3"), ONE, answered=True).submit
+    assert not take(state, seen("a.mp3"), ONE, answered="a.transcript.md").submit
     assert state.entries["a.mp3"].content == ONE
 
 
@@ -247,7 +247,7 @@ def test_an_unreadable_file_is_one_share_until_it_can_be_read() -> None:
 def test_an_unsent_share_is_sent_again_under_its_key() -> None:
     state = watched()
     look(state, 0, seen("a.mp3", identity="7"))
-    decision = state.decide(seen("a.mp3", identity="7"), ONE, answered=False)
+    decision = state.decide(seen("a.mp3", identity="7"), ONE)
     state.intend("a.mp3", decision)
     same, moved = watched(entries=dict(state.entries)), watched(entries=dict(state.entries))
     look(same, 0, seen("a.mp3", identity="7"))

@@ -105,10 +105,12 @@ class WatchedFolder(RuleBasedStateMachine):
         if old in self.files and new in self.files:
             self.files[old], self.files[new] = self.files[new], self.files[old]
 
-    @rule(old=PATHS, new=PATHS)
-    def copy(self, old: str, new: str) -> None:
+    @rule(old=PATHS, new=PATHS, keeps_time=st.booleans())
+    def copy(self, old: str, new: str, keeps_time: bool) -> None:
         if old in self.files and old != new:
             self.files[new] = self.new(self.files[old].content)
+            if keeps_time:
+                self.files[new].modified = self.files[old].modified
 
     @rule(path=PATHS)
     def delete(self, path: str) -> None:
@@ -132,7 +134,7 @@ class WatchedFolder(RuleBasedStateMachine):
                 continue
             file = self.files[path]
             assert self.now - file.changed >= SETTLE, "taken before it was complete"
-            decision = state.decide(sighting, f"sha256:{file.content}", answered=False)
+            decision = state.decide(sighting, f"sha256:{file.content}")
             if decision.submit:
                 state.intend(path, decision)
                 self.save()

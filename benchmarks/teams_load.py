@@ -66,16 +66,7 @@ class Load:
 
     def settings(self) -> dict[str, str]:
         """The environment of a service for it."""
-        server = self.server
-        return {
-            "ERNI_ADAPTERS": "teams",
-            "TEAMS_APP_ID": server.app.id,
-            "TEAMS_APP_PASSWORD": server.app.secret,
-            "TEAMS_TENANT_ID": server.app.tenant,
-            "TEAMS_OPENID_METADATA": server.openid_metadata,
-            "TEAMS_LOGIN_BASE_URL": server.login_url,
-            "GRAPH_BASE_URL": server.graph_url,
-        }
+        return {"ERNI_ADAPTERS": "teams", **self.server.settings}
 
     def furnish(self, where: str) -> None:
         """People, and where they speak: "spread" over many conversations, or in one "channel"."""

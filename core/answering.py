@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Generic, TypeVar
@@ -42,13 +42,23 @@ class Hold(Generic[S]):
 
 class States(Generic[S]):
     """What is known of answers, as `S`, in spaces of the store; leases are in the space `leases`. `whose` is
-    how messages call the platform."""
+    how messages call the platform. `noted` is told of every state that was stored, as an index is: whatever
+    it does has to be repeatable."""
 
-    def __init__(self, store: Store, kind: TypeAdapter[S], *, leases: str, whose: str) -> None:
+    def __init__(
+        self,
+        store: Store,
+        kind: TypeAdapter[S],
+        *,
+        leases: str,
+        whose: str,
+        noted: Callable[[S], Awaitable[None]],
+    ) -> None:
         self._store = store
         self._kind = kind
         self._leases = leases
         self._whose = whose
+        self._noted = noted
 
     async def get(self, space: str, key: str) -> S | None:
         """What is known of one; None if nothing is."""
@@ -58,6 +68,7 @@ class States(Generic[S]):
     async def put(self, space: str, key: str, state: S) -> None:
         """Remember it durably. Only for those who hold it."""
         await self._store.remember(space, key, self._kind.dump_json(state).decode())
+        await self._noted(state)
 
     async def all(self, space: str) -> list[S]:
         """All that is known."""

@@ -13,7 +13,6 @@ from redis.exceptions import RedisError
 
 from core.connecting import Connecting, FoundFolder
 from core.errors import ErniError, Rejected
-from core.existing import watch_anew
 from core.leases import turn
 from core.places import Credentials, Keyring, WatchedFolder, WatchedFolders
 from core.policies import ChannelPolicy
@@ -57,6 +56,12 @@ class Enrolling(Connecting, Protocol):
         ...
 
 
+def named_in_settings(connector: str) -> str:
+    """The space of the store that holds the ids of those folders on record that are treated as settings
+    say."""
+    return f"{connector}:settings"
+
+
 class Enrolment:
     """See above. `trouble` is what is wrong with them as far as `settle` knows, "" if nothing is."""
 
@@ -69,7 +74,7 @@ class Enrolment:
         self._setting = f"Setting {platform.name.upper()}_FOLDERS"
         self._folders = WatchedFolders(context.store, context.settings, platform.name)
         self._keyring = Keyring(context.store, context.settings, platform.name)
-        self._space = f"{platform.name}:settings"  # which folders on record are those of settings
+        self._space = named_in_settings(platform.name)
 
     async def settle(self) -> None:
         """Put them on record, trying again until that works, and drop those of earlier settings."""
@@ -163,7 +168,7 @@ class Enrolment:
             options=named.options,
         )
         if known is not None and wanted.backfill and not known.backfill:
-            await watch_anew(self._store, self._folders, known, wanted)
+            await self._folders.renew(known, wanted)
         elif wanted != known:
             await self._folders.save(wanted)
 

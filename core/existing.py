@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 from core.engines.prices import price_of
 from core.following import Selection
-from core.places import WatchedFolder, WatchedFolders
-from core.ports import Store
 from core.remote import RemoteFile, RemoteFolder
 
 # Bytes a second of what is rather slim, so that lengths and costs are guessed rather too high.
@@ -72,16 +69,3 @@ def cost(tally: Tally, prices: Iterable[str]) -> float | None:
         seconds = max(tally.seconds, tally.files * price.minimum_seconds)
         total += seconds * price.per_hour_usd / 3600
     return total
-
-
-async def watch_anew(
-    store: Store, folders: WatchedFolders, before: WatchedFolder, folder: WatchedFolder
-) -> None:
-    """Put `folder` on record in the place of `before`, as one of whose files nothing is known: what was left
-    alone so far is taken too where it says `backfill`. What was answered already is taken once more; its
-    transcript is found in the store, and lies there already."""
-    anew = replace(folder, since=max(time.time(), before.since + 1.0))  # so that `place` is another one
-    await folders.save(anew)  # first: recordings are being fetched
-    for space in ("files", "folder", "failures", "moved"):
-        for key in await store.memories(f"{before.place}:{space}"):
-            await store.forget(f"{before.place}:{space}", key)

@@ -11,7 +11,7 @@ from core.connecting import Dialogue, FoundFolder, Option
 from core.enrolment import Named
 from core.errors import AuthFailed, Rejected
 from core.fake_cloud import ROOT, FakeCloud, Item, digest
-from core.known import folded
+from core.filenames import folded
 from core.places import Credentials, WatchedFolder
 from core.policies import ChannelPolicy
 from core.ports import Readiness

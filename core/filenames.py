@@ -94,6 +94,11 @@ def is_arriving(name: str, neighbour: Callable[[str], bool]) -> bool:
     return any(neighbour(name + suffix) for suffix in PARTIAL_SUFFIXES)
 
 
+def valid_name(name: str) -> str:
+    """A name without what JSON can say and UTF-8 can't, which neither the store nor a file system takes."""
+    return name.encode("utf-8", "replace").decode()
+
+
 def display_name(name: str) -> str:
     """A file name as text for people: valid Unicode in its usual composition, without control characters."""
     text = os.fsencode(name).decode("utf-8", "replace")
@@ -102,7 +107,7 @@ def display_name(name: str) -> str:
 
 def family(name: str) -> str:
     """What files have in common that would share output names, also where case or accents don't count."""
-    return _folded(name.rpartition(".")[0])
+    return folded(name.rpartition(".")[0])
 
 
 def output_base(name: str, shared: bool) -> str:
@@ -135,8 +140,9 @@ def _numbered(number: int) -> str:
     return "" if number == 1 else f" ({number})"
 
 
-def _folded(text: str) -> str:
-    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).casefold())
+def folded(name: str) -> str:
+    """The name as file systems see it for which case and the composition of accents don't count."""
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
 
 
 def _printable(text: str, substitute: str) -> str:

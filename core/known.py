@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import heapq
-import unicodedata
 from collections.abc import Mapping, Set
 
+from core.filenames import folded
 from core.sightings import UNREAD, Entry
 
 _NONE: frozenset[str] = frozenset()
@@ -143,8 +143,3 @@ class Awaited:
     def next(self) -> float | None:
         """When `due` has something to say next, None if nothing is waited for."""
         return min((queue[0][0] for queue in self._queues if queue), default=None)
-
-
-def folded(name: str) -> str:
-    """The name as file systems see it for which case and the composition of accents don't count."""
-    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())

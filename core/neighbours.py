@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from core.filenames import PARTIAL_SUFFIXES, is_recording
+from core.filenames import PARTIAL_SUFFIXES, folded, is_recording
 from core.inbox import answer_sets, output_folder
-from core.known import folded
 from core.remote import RemoteFile
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from contextlib import AbstractAsyncContextManager
 
-from core.known import folded
+from core.filenames import folded
 from core.leases import turn
 from core.ports import Store
 

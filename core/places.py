@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
@@ -75,6 +76,17 @@ class WatchedFolders:
     async def remove(self, folder: WatchedFolder) -> None:
         """Watch it no longer, and forget what is known of its files. What was submitted is still answered."""
         await self.save(replace(folder, removed=True))
+        await self._forget_files(folder)
+
+    async def renew(self, before: WatchedFolder, folder: WatchedFolder) -> None:
+        """Put `folder` on record in the place of `before`, as one of whose files nothing is known: what was
+        left alone so far is taken too where it says `backfill`. What was answered already is taken once more;
+        its transcript is found in the store, and lies there already."""
+        since = max(time.time(), before.since + 1.0)  # so that `place` is another one
+        await self.save(replace(folder, since=since))  # first: recordings are being fetched
+        await self._forget_files(before)
+
+    async def _forget_files(self, folder: WatchedFolder) -> None:
         for space in ("files", "folder", "failures", "moved"):
             for key in await self._store.memories(f"{folder.place}:{space}"):
                 await self._store.forget(f"{folder.place}:{space}", key)
@@ -101,6 +113,11 @@ class Credentials:
     label: str
     secret: str = field(default="", repr=False)
     reference: str = ""
+
+    @property
+    def digest(self) -> str:
+        """Names the account in the audit log."""
+        return hashlib.sha256(self.account.encode()).hexdigest()[:16]
 
     @property
     def fingerprint(self) -> str:
@@ -143,8 +160,8 @@ class Keyring:
         else:
             self.require_key()
         await self._store.remember(self._space, credentials.account, json.dumps(asdict(credentials)))
-        account = hashlib.sha256(credentials.account.encode()).hexdigest()[:16]
-        await self._store.audit("connected", {"platform": self._connector, "account": account})
+        about = {"platform": self._connector, "account": credentials.digest}
+        await self._store.audit("connected", about)
 
     async def forget(self, account: str) -> None:
         """Drop them."""

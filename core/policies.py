@@ -62,6 +62,17 @@ class ChannelPolicy:
     delete_with_recording: bool = True
     bots: bool = False
 
+    def as_used(self, used: Policy) -> ChannelPolicy:
+        """The same, with how a recording was recognised, to choose anew from."""
+        return replace(
+            self,
+            languages=used.languages,
+            vocabulary=used.vocabulary,
+            min_speakers=used.min_speakers,
+            max_speakers=used.max_speakers,
+            method=used.method,
+        )
+
     def to_policy(self, *, tenant: str, workspace: str) -> Policy:
         """What the core needs to know of it."""
         return Policy(

@@ -17,6 +17,7 @@ from core.refusals import Refusal
 HEAD_BYTES = 65536
 """How much of a file's beginning `refusal` wants to see."""
 
+_PAGE_BYTES = 4096  # of a web page, within which it says so
 _MAX_BOXES = 10_000
 _MAX_LINKS = 1000
 _MAX_INDEX_BYTES = 64 * 2**20
@@ -25,6 +26,10 @@ _BOXES = frozenset(
 )
 _UNKNOWN_SIZES = frozenset({0, 0x7FFFFFFF, 0x80000000})
 
+# None of these patterns steps back: a file of comments would keep one that does for ever.
+_PAGE = re.compile(
+    rb"\s*+(?:<!--(?>.*?-->)\s*+)*+<(?:!doctype\s+html|html|head)\b", re.IGNORECASE | re.DOTALL
+)
 _MARKUP = re.compile(
     rb"\s*+(?:<!--(?>.*?-->)\s*+|<\?xml[^>]*+>\s*+)*+<(!doctype\s+html|html|head|body|script|title|meta)\b",
     re.IGNORECASE | re.DOTALL,
@@ -56,6 +61,11 @@ def refusal(head: bytes) -> Refusal | None:
     if not head:
         return Refusal.EMPTY
     return _refusal_by_magic(head) or _refusal_of_text(head)
+
+
+def is_page(head: bytes) -> bool:
+    """Whether a download begins as a web page does, which servers send in the place of a file."""
+    return _PAGE.match(head[:_PAGE_BYTES]) is not None
 
 
 def _refusal_by_magic(head: bytes) -> Refusal | None:

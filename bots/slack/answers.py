@@ -45,25 +45,13 @@ def space_of(owner: str) -> str:
 Hold = AnyHold[State]
 
 
-class _Indexed(States[State]):
-    """States that `index` keeps up with."""
-
-    def __init__(self, store: Store, index: Index) -> None:
-        super().__init__(store, STATE, leases="slack:answers", whose="Slack")
-        self._index = index
-
-    async def put(self, space: str, key: str, state: State) -> None:
-        await super().put(space, key, state)
-        await self._index.note(state)
-
-
 class Answers:
     """The answers of all workspaces."""
 
     def __init__(self, store: Store, workspaces: Workspaces) -> None:
         self._workspaces = workspaces
         self.index = Index(store)
-        self._states = _Indexed(store, self.index)
+        self._states = States(store, STATE, leases="slack:answers", whose="Slack", noted=self.index.note)
 
     async def state(self, owner: str, share: str) -> State | None:
         """What is known of a share, by its id."""

@@ -42,17 +42,7 @@ class Channels:
         """What a share was transcribed with last; what that does not say is as its channel wants it now."""
         policy = await self.policy(state.share.owner, state.share.channel)
         view = await jobs.view(state.job)
-        if view is None:
-            return policy
-        last = view.job.recording.policy
-        return replace(
-            policy,
-            languages=last.languages,
-            vocabulary=last.vocabulary,
-            min_speakers=last.min_speakers,
-            max_speakers=last.max_speakers,
-            method=last.method,
-        )
+        return policy if view is None else policy.as_used(view.job.recording.policy)
 
     async def choose(self, owner: str, channel: str, policy: ChannelPolicy) -> None:
         """Keep what somebody chose."""

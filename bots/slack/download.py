@@ -31,6 +31,7 @@ from bots.slack.retries import (
 )
 from bots.slack.troubles import Denied, Gone
 from core.errors import Rejected, Transient
+from core.sniffing import is_page
 
 logger = logging.getLogger(__name__)
 
@@ -40,9 +41,6 @@ _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 _PASSING: Final = frozenset({408, 425, 429})
 _SIGN_IN_PATHS: Final = frozenset(
     {"", "/", "/signin", "/login", "/sign_in_with_password", "/workspace-signin"}
-)
-_PAGE: Final = re.compile(
-    rb"\s*+(?:<!--(?>.*?-->)\s*+)*+<(?:!doctype\s+html|html|head)\b", re.IGNORECASE | re.DOTALL
 )
 _RANGE: Final = re.compile(r"bytes (\d{1,15})-(\d{1,15})/(\d{1,15})")
 
@@ -216,7 +214,7 @@ class _Download:
         await self._write(b"", truncate=True)
 
     async def _take(self, block: bytes) -> None:
-        if not self.received and _PAGE.match(block[:4096]):
+        if not self.received and is_page(block):
             raise Denied(_SIGN_IN, code="sign_in_page")
         self.received += len(block)
         if self.received > self.limit:

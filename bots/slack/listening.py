@@ -7,6 +7,7 @@ listener.
 from __future__ import annotations
 
 import hashlib
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Coroutine, Mapping
 from types import MappingProxyType
 from typing import Any, Protocol
@@ -30,7 +31,7 @@ Beside = Callable[[Coroutine[Any, Any, None]], None]
 Body = Mapping[str, Any]
 
 
-class Listening:
+class Listening(ABC):
     """Listeners, which are registered with `app` where one is made."""
 
     def __init__(self, app: AsyncApp, post: Post, dialogs: Dialogs, beside: Beside) -> None:
@@ -39,8 +40,9 @@ class Listening:
         self.beside = beside
         self._register(app)
 
+    @abstractmethod
     def _register(self, app: AsyncApp) -> None:
-        raise NotImplementedError
+        """Tell bolt which listener is for what."""
 
     async def keep(self, letter: Any_, *key: str, delay: float = 0.0) -> None:
         """Write a letter down; `key` names what happened, however often we are told."""

@@ -38,18 +38,6 @@ _MARGIN_SECONDS = 120.0  # that the clocks of Teams and ours may differ
 Hold = AnyHold[State]
 
 
-class _Indexed(States[State]):
-    """States that `index` keeps up with."""
-
-    def __init__(self, store: Store, index: Index) -> None:
-        super().__init__(store, STATE, leases="teams:answers", whose="Teams")
-        self._index = index
-
-    async def put(self, space: str, key: str, state: State) -> None:
-        await super().put(space, key, state)
-        await self._index.note(state)
-
-
 class Answers:
     """The answers to all shares."""
 
@@ -57,7 +45,7 @@ class Answers:
         self._access = access
         self._places = places
         self._index = Index(store)
-        self._states = _Indexed(store, self._index)
+        self._states = States(store, STATE, leases="teams:answers", whose="Teams", noted=self._index.note)
 
     async def state(self, share: str) -> State | None:
         """What is known of a share, by its id."""

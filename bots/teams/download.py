@@ -25,6 +25,7 @@ from bots.teams.records import DriveItem
 from bots.teams.retries import LONGEST_WAIT, SLOWEST_BYTES, TRANSFER_TRIES, pause, seconds_in
 from bots.teams.troubles import Gone, Refused
 from core.errors import Rejected, Transient
+from core.sniffing import is_page
 
 logger = logging.getLogger(__name__)
 
@@ -34,10 +35,6 @@ Address = Callable[[], Awaitable[httpx.URL]]
 _HOPS: Final = 5
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 _OVER: Final = frozenset({401, 403, 404, 410})
-# Nothing in it is tried twice: a file of many comments must not take for ever.
-_PAGE: Final = re.compile(
-    rb"\s*+(?:<!--(?>.*?-->)\s*+)*+<(?:!doctype\s+html|html|head)\b", re.IGNORECASE | re.DOTALL
-)
 _RANGE: Final = re.compile(r"bytes (\d{1,15})-(\d{1,15})/(\d{1,15})")
 
 _TOO_BIG = "This recording is larger than the limit here. Share it in parts, or as audio."
@@ -229,7 +226,7 @@ class _Transfer:
         await _write(b"", target, truncate=True)
 
     async def _take(self, block: bytes, target: BinaryIO) -> None:
-        if not self.received and _PAGE.match(block[:4096]):
+        if not self.received and is_page(block):
             raise self._page()
         self.received += len(block)
         if self.received > self.limit:

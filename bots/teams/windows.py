@@ -30,7 +30,6 @@ from bots.teams.presses import SHARE, VERSION, read_opening, read_share
 from bots.teams.records import mapping
 from bots.teams.shares import State
 from core.errors import ErniError
-from core.model import Policy
 from core.policies import ChannelPolicy, dump_policy
 from core.ports import AdapterContext
 
@@ -185,7 +184,10 @@ class Windows:
         """What a recording was transcribed with, to choose anew from."""
         policy = await self._conversations.policy(state.share.where)
         view = await self._context.jobs.view(state.job)
-        return policy if view is None else _with(policy, view.job.recording.policy)
+        if view is None:
+            return policy
+        used = view.job.recording.policy
+        return replace(policy.as_used(used), formats=used.formats or policy.formats)
 
     async def _state(self, incoming: Incoming, share: str) -> State | None:
         """What is known of a share, for people of its conversation only."""
@@ -209,15 +211,3 @@ class Windows:
 
     def _methods(self) -> tuple[str, ...]:
         return self._context.methods() or self._context.settings.methods
-
-
-def _with(policy: ChannelPolicy, used: Policy) -> ChannelPolicy:
-    return replace(
-        policy,
-        languages=used.languages,
-        vocabulary=used.vocabulary,
-        min_speakers=used.min_speakers,
-        max_speakers=used.max_speakers,
-        method=used.method,
-        formats=used.formats or policy.formats,
-    )

@@ -13,6 +13,7 @@ from typing import Any, Final
 from dropbox.content_hash import content_hash
 from dropbox.files import DeletedMetadata, FileMetadata, FolderMetadata
 
+from core.filenames import valid_name
 from core.remote import Gone, Held, RemoteFile
 
 CONTENT: Final = "dropbox:"
@@ -62,7 +63,7 @@ def remote_file(entry: Any, *, root: str, path: str, parent: str | None = None) 
     sharing = entry.sharing_info
     return RemoteFile(
         id=entry.id,
-        name=_valid(entry.name),
+        name=valid_name(entry.name),
         folders=tuple(folders),
         parent=f"{root}{here}" if parent is None else parent,
         size=entry.size,
@@ -104,12 +105,7 @@ def _content(entry: Any) -> str:
 def _below(entry: Any, path: str) -> list[str]:
     """The names from the watched folder down to the entry. Lower case can be longer, so they are counted."""
     shown: str = entry.path_display or entry.path_lower
-    return _valid(shown).split("/")[path.count("/") + 1 :]
-
-
-def _valid(name: str) -> str:
-    """A name without what JSON can say and UTF-8 can't, which neither the store nor a file system takes."""
-    return name.encode("utf-8", "replace").decode()
+    return valid_name(shown).split("/")[path.count("/") + 1 :]
 
 
 def _seconds(when: datetime) -> float:

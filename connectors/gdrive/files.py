@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final
 
+from core.filenames import valid_name
 from core.remote import Held, RemoteFile
 
 Json = Mapping[str, Any]
@@ -67,8 +68,8 @@ def remote_file(told: Json, folders: tuple[str, ...], behind: Json | None = None
     content = content_key(real)
     return RemoteFile(
         id=told["id"],
-        name=_valid(told["name"] if behind is None else _shown(told["name"], behind["name"])),
-        folders=tuple(_valid(name) for name in folders),
+        name=valid_name(told["name"] if behind is None else _shown(told["name"], behind["name"])),
+        folders=tuple(valid_name(name) for name in folders),
         parent=parent_of(told),
         size=size_of(real),
         # Drive's time of the last change is also that of a new name; of content the revision tells.
@@ -121,11 +122,6 @@ def _shown(name: str, target: str) -> str:
     """The name of a shortcut, which may lack the ending that says what it leads to."""
     ending = target.rpartition(".")[2].lower()
     return name if name.lower().endswith(f".{ending}") or "." not in target else target
-
-
-def _valid(name: str) -> str:
-    """A name without what JSON can say and UTF-8 can't, which neither the store nor a file system takes."""
-    return name.encode("utf-8", "replace").decode()
 
 
 def _seconds(text: object) -> float | None:

@@ -10,14 +10,13 @@ from dataclasses import dataclass, replace
 from core.commands import exits
 from core.commands.backfill import tell_extent
 from core.commands.checking import besides, tried
-from core.commands.clouds import Unfinished, account_among, connecting, named_in_settings, store, tell
+from core.commands.clouds import Unfinished, account_among, connecting, store, tell
 from core.commands.folder_choices import Written, read, summary
 from core.commands.removing import named
 from core.commands.terminal import Terminal
 from core.connecting import Connecting, FoundFolder
-from core.enrolment import Enrolling
+from core.enrolment import Enrolling, named_in_settings
 from core.errors import AuthFailed, Rejected
-from core.existing import watch_anew
 from core.places import Credentials, Keyring, WatchedFolder, WatchedFolders
 from core.policies import default_policy
 from core.render.safe import clean
@@ -180,7 +179,7 @@ async def _save(state: State, settings: Settings, known: WatchedFolder | None, w
     if known is None:
         await folders.save(replace(wanted, since=time.time()))
     elif wanted.backfill and not known.backfill:
-        await watch_anew(state.store, folders, known, wanted)
+        await folders.renew(known, wanted)
     elif wanted != known:
         await folders.save(wanted)
     if wanted != known:

@@ -10,9 +10,8 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from core.accounts import RedisAccounts
 from core.commands.clouds import tell
-from core.commands.costs import Bill, dollars
+from core.commands.costs import bill_of, dollars
 from core.commands.display import a_person_looks
 from core.commands.models import megabytes
 from core.engines.prices import PRICED_ON
@@ -103,15 +102,7 @@ async def _first_method(settings: Settings, wanted: str | None) -> Listener | No
 
 async def _left(settings: Settings, state: State) -> float | None:
     """What the month's budgets allow a folder, US dollars; None without one."""
-    accounts = RedisAccounts(state.redis, settings)
-    month = accounts.month()
-    bill = Bill(
-        month=month,
-        costs=await accounts.costs(month),
-        reserved=await accounts.reserved(month),
-        budget=settings.monthly_budget,
-        tenant_budget=settings.tenant_monthly_budget,
-    )
+    bill = await bill_of(settings, state)
     known = [amount for amount in (bill.left, bill.tenant_budget) if amount is not None]
     return min(known, default=None)
 

@@ -73,11 +73,6 @@ def account_among(accounts: Sequence[Credentials], wanted: str | None, name: str
     raise Unfinished(f"{wanted} is no connected account of {title}. There are: {known}.")
 
 
-def named_in_settings(connector: str) -> str:
-    """Where `core.enrolment` remembers which folders are treated as settings say."""
-    return f"{connector}:settings"
-
-
 def tell(line: str) -> None:
     """A line for people, on standard error."""
     sys.stderr.write(f"{escape_controls(line)}\n")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import sys
 from typing import Annotated
 
@@ -102,8 +101,7 @@ async def _forget(settings: Settings, name: str, account: str) -> int:
             raise Unfinished(f"No account of {name} is connected, so there is nothing to forget.")
         credentials = account_among(accounts, account, name, name)
         await keyring.forget(credentials.account)
-        digest = hashlib.sha256(credentials.account.encode()).hexdigest()[:16]
-        await state.store.audit("disconnected", {"platform": name, "account": digest})
+        await state.store.audit("disconnected", {"platform": name, "account": credentials.digest})
         watched = await WatchedFolders(state.store, settings, name).all()
     its = sum(folder.account == credentials.account for folder in watched)
     tell(

@@ -22,7 +22,7 @@ from core.engines.prices import PRICED_ON
 from core.render.safe import clean
 from core.render.times import duration
 from core.settings import Settings, load_settings
-from core.state import open_any_state
+from core.state import State, open_any_state
 from core.telemetry import configure_logging
 
 SCHEMA = "urn:erni-audio:costs:1"
@@ -92,17 +92,22 @@ def costs(
     raise typer.Exit(exits.run_to_end(_costs(settings, wanted, as_json=as_json)))
 
 
+async def bill_of(settings: Settings, state: State, month: str | None = None) -> Bill:
+    """What a month came to so far, the current one if none is named."""
+    accounts = RedisAccounts(state.redis, settings)
+    month = month or accounts.month()
+    return Bill(
+        month=month,
+        costs=await accounts.costs(month),
+        reserved=await accounts.reserved(month),
+        budget=settings.monthly_budget,
+        tenant_budget=settings.tenant_monthly_budget,
+    )
+
+
 async def _costs(settings: Settings, month: str | None, *, as_json: bool) -> int:
     async with open_any_state(settings) as state:
-        accounts = RedisAccounts(state.redis, settings)
-        wanted = month or accounts.month()
-        bill = Bill(
-            month=wanted,
-            costs=await accounts.costs(wanted),
-            reserved=await accounts.reserved(wanted),
-            budget=settings.monthly_budget,
-            tenant_budget=settings.tenant_monthly_budget,
-        )
+        bill = await bill_of(settings, state, month)
     if as_json:
         sys.stdout.write(to_json(bill) + "\n")
     else:

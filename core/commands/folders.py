@@ -14,6 +14,7 @@ from core.commands.adding import Wish, add
 from core.commands.checking import check
 from core.commands.clouds import end, settings_of_call, store, tell
 from core.commands.folder_choices import Written, document, summary
+from core.commands.options import SpeakersOption
 from core.commands.removing import remove
 from core.errors import Misconfigured
 from core.places import Keyring, WatchedFolders
@@ -81,12 +82,7 @@ def add_folder(
         list[str] | None,
         typer.Option(metavar="TERM,...", help="Names and terms to expect.", show_default="none"),
     ] = None,
-    speakers: Annotated[
-        str | None,
-        typer.Option(
-            "--speakers", "-s", metavar="N|MIN-MAX", help="How many people speak.", show_default="counted"
-        ),
-    ] = None,
+    speakers: SpeakersOption = None,
     formats: Annotated[
         list[str] | None,
         typer.Option(

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from core.commands import exits
-from core.commands.clouds import Unfinished, connecting, connectors, named_in_settings, store, tell
+from core.commands.clouds import Unfinished, connecting, connectors, store, tell
+from core.enrolment import named_in_settings
 from core.errors import ErniError
 from core.places import Keyring, WatchedFolder, WatchedFolders
 from core.render.safe import clean

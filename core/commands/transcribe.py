@@ -13,6 +13,7 @@ import typer
 from core.commands import exits
 from core.commands.batch import Call
 from core.commands.display import log_stream, make_display
+from core.commands.options import SpeakersOption
 from core.commands.sources import STDIN, gather
 from core.model import Policy
 from core.registry import FORMATS, METHODS
@@ -114,12 +115,7 @@ def transcribe(
             show_default="detected",
         ),
     ] = None,
-    speakers: Annotated[
-        str | None,
-        typer.Option(
-            "--speakers", "-s", metavar="N|MIN-MAX", help="How many people speak.", show_default="counted"
-        ),
-    ] = None,
+    speakers: SpeakersOption = None,
     as_json: Annotated[
         bool,
         typer.Option(

@@ -67,15 +67,7 @@ class Desk:
             links=self.links,
             node_id="node",
         )
-        options = {
-            "TEAMS_APP_ID": self.server.app.id,
-            "TEAMS_APP_PASSWORD": self.server.app.secret,
-            "TEAMS_TENANT_ID": self.server.app.tenant,
-            "TEAMS_OPENID_METADATA": self.server.openid_metadata,
-            "TEAMS_LOGIN_BASE_URL": self.server.login_url,
-            "GRAPH_BASE_URL": self.server.graph_url,
-        }
-        return TeamsAdapter(context, load_settings(TeamsSettings, **(options | self.options)))
+        return TeamsAdapter(context, load_settings(TeamsSettings, **(self.server.settings | self.options)))
 
     @asynccontextmanager
     async def running(

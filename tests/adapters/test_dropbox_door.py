@@ -68,7 +68,7 @@ class Person:
         return self.answers.pop(0) if self.answers else self.code
 
     def choose(self, question: str, choices: Mapping[str, str]) -> str:
-        raise NotImplementedError
+        raise AssertionError("Dropbox gives nobody a choice.")
 
 
 async def test_consent_needs_an_app_key_and_a_code(at: Desk) -> None:

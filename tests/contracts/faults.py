@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 from core.errors import Transient
 from core.testing import MemoryStore
@@ -26,6 +28,26 @@ class Fuse:
         if self.left < 0:
             self.left = None
             raise self.fault("The answer was lost.")
+
+    def burn(
+        self,
+        run: Callable[[Coroutine[Any, Any, object]], object],
+        work: Coroutine[Any, Any, object],
+        restart: Callable[[], Coroutine[Any, Any, object]],
+        fault: tuple[int, type[BaseException]] | None = None,
+    ) -> None:
+        """`run` some work, which may fail at the step and in the way that `fault` says; a process that dies
+        is started again."""
+        if fault is not None:
+            self.left, self.fault = fault
+        try:
+            run(work)
+        except Crash:
+            run(restart())
+        except Transient:
+            pass
+        finally:
+            self.left = None
 
     def guard(self, store: MemoryStore) -> None:
         """Whatever is remembered or forgotten in the store is a step, in which others get their turn.

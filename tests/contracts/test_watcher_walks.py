@@ -16,9 +16,8 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
-from core.errors import Transient
 from core.filenames import is_output
-from tests.contracts.faults import FAULTS, Crash, Fuse
+from tests.contracts.faults import FAULTS, Fuse
 from tests.contracts.test_watcher_contract import DRIVERS, Driver, Service
 from tests.contracts.watcher_scenarios import Options
 
@@ -73,18 +72,7 @@ class Walk(RuleBasedStateMachine):
     def run(
         self, work: Coroutine[Any, Any, object], fault: tuple[int, type[BaseException]] | None = None
     ) -> None:
-        """Do it; a process that dies is started again."""
-        if fault is not None:
-            self.fuse.left, self.fuse.fault = fault
-        try:
-            self.runner.run(work)
-        except Crash:
-            self.fuse.left = None
-            self.runner.run(self.driver.restart())
-        except Transient:
-            pass
-        finally:
-            self.fuse.left = None
+        self.fuse.burn(self.runner.run, work, self.driver.restart, fault)
 
     @initialize(options=OPTIONS)
     def begin(self, options: Options) -> None:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import re
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,29 +12,25 @@ from typing import Literal
 from bots.slack import ids
 from bots.slack.settings import EVENTS_PATH
 from tests.adapters.slack_desk import Desk, desk
-from tests.e2e.test_cli_transcribe import QUICK, environment
+from tests.e2e.children import PATIENCE, Children, Process
+from tests.e2e.test_cli_transcribe import environment
 from tests.vendors.slack_limits import interactive
 from tests.vendors.slack_model import File, Message
 
-Process = asyncio.subprocess.Process
 Way = Literal["socket", "http"]
 
 FILES = ["talk about money.transcript.md", "talk about money.transcript.srt"]
-PATIENCE = 120.0  # seconds; what is waited for comes within a few where nothing else is going on
 
 
 @dataclass(kw_only=True)
-class Services:
-    """Starts services in `home`, all on the same data and with the same log; Slack reaches them by `way`."""
+class Services(Children):
+    """Slack reaches them by `way`; `more` are settings of every one."""
 
-    home: Path
     at: Desk
     way: Way = "socket"
-    program: Sequence[str] = tuple(QUICK)
     more: dict[str, str] = field(default_factory=dict)
 
     def settings(self, **more: str) -> dict[str, str]:
-        """The environment of a service."""
         app, token = self.at.server.app, self.at.server.installation(self.at.workspace).token
         own = {
             "ERNI_ADAPTERS": "slack",
@@ -50,58 +44,17 @@ class Services:
             own |= {"SLACK_SIGNING_SECRET": app.signing_secret, "ERNI_PUBLIC_URL": "https://erni.example"}
         return environment(self.home, **own | self.more | more)
 
-    @property
-    def log(self) -> str:
-        """Everything that the services said."""
-        path = self.home / "log"
-        return path.read_text() if path.exists() else ""
-
     @asynccontextmanager
     async def running(self, **more: str) -> AsyncIterator[Process]:
         """A service that Slack can reach, until it is stopped as a service manager does it."""
-        delivery, before = self.at.server.delivery, len(self.log)
+        delivery = self.at.server.delivery
         connected = delivery.opened
-        with (self.home / "log").open("a") as log:
-            process = await asyncio.create_subprocess_exec(
-                *(*self.program, "serve"),
-                cwd=self.home,
-                env=self.settings(**more),
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-            )
-        try:
-            await self.until(lambda: re.search(r"Running at http\S+", self.log[before:]), process)
+        async with super().running(**more) as process:
             if self.way == "socket":
                 await self.until(lambda: delivery.opened > connected, process)
             else:
                 delivery.request_url = f"{self.address}{EVENTS_PATH}"
             yield process
-        finally:
-            with contextlib.suppress(ProcessLookupError):
-                process.terminate()
-            await process.wait()
-
-    async def kill(self, process: Process) -> None:
-        """As a power cut does it."""
-        process.kill()
-        await process.wait()
-
-    async def until(self, condition: Callable[[], object], process: Process | None = None) -> None:
-        """Until something is so. Raises AssertionError with the end of the log if it takes too long, or if
-        `process` ends before."""
-        try:
-            async with asyncio.timeout(PATIENCE):
-                while not condition():
-                    assert process is None or process.returncode is None, self.log[-3000:]
-                    await asyncio.sleep(0.02)  # asked again until it is so
-        except TimeoutError:
-            raise AssertionError(f"it never came to be; the log says: {self.log[-3000:]}") from None
-
-    @property
-    def address(self) -> str:
-        """Where the newest service's HTTP server is."""
-        return str(re.findall(r"Running at (http://127\.0\.0\.1:\d+)", self.log)[-1])
 
     # what people see
 

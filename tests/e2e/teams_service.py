@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import re
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,90 +12,23 @@ from pathlib import Path
 from bots.teams import ids
 from bots.teams.settings import MESSAGES_PATH
 from tests.adapters.teams_desk import Desk, desk
+from tests.e2e.children import PATIENCE, Children, Process
 from tests.e2e.test_cli_transcribe import QUICK, environment, record
 from tests.vendors.teams import File
 from tests.vendors.teams_model import CONSENT, FILE_INFO, Message
 
-Process = asyncio.subprocess.Process
-
 NAME = "talk about money"
 FILES = [f"{NAME}.transcript.md", f"{NAME}.transcript.srt"]
-PATIENCE = 120.0  # seconds; what is waited for comes within a few where nothing else is going on
 
 
 @dataclass(kw_only=True)
-class Child:
-    """Starts services in `home`, all on the same data and with the same log. `own` are their settings."""
+class Child(Children):
+    """`own` are the services' settings."""
 
-    home: Path
     own: dict[str, str]
-    program: Sequence[str] = tuple(QUICK)
 
     def settings(self, **more: str) -> dict[str, str]:
-        """The environment of a service."""
         return environment(self.home, **self.own | more)
-
-    @property
-    def log(self) -> str:
-        """Everything that the services said."""
-        path = self.home / "log"
-        return path.read_text() if path.exists() else ""
-
-    @property
-    def address(self) -> str:
-        """Where the newest service's HTTP server is."""
-        return str(re.findall(r"Running at (http://127\.0\.0\.1:\d+)", self.log)[-1])
-
-    @asynccontextmanager
-    async def running(self, **more: str) -> AsyncIterator[Process]:
-        """A service, until it is stopped as a service manager does it."""
-        before = len(self.log)
-        with (self.home / "log").open("a") as log:
-            process = await asyncio.create_subprocess_exec(
-                *(*self.program, "serve"),
-                cwd=self.home,
-                env=self.settings(**more),
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-            )
-        try:
-            await self.until(lambda: re.search(r"Running at http\S+", self.log[before:]), process)
-            yield process
-        finally:
-            with contextlib.suppress(ProcessLookupError):
-                process.terminate()
-            await process.wait()
-
-    async def command(self, *arguments: str, **more: str) -> tuple[int, str]:
-        """What a command beside the service answers; Teams goes on meanwhile."""
-        process = await asyncio.create_subprocess_exec(
-            *(*self.program, *arguments),
-            cwd=self.home,
-            env=self.settings(**more),
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-        )
-        out, _ = await process.communicate()
-        assert process.returncode is not None
-        return process.returncode, out.decode()
-
-    async def kill(self, process: Process) -> None:
-        """As a power cut does it."""
-        process.kill()
-        await process.wait()
-
-    async def until(self, condition: Callable[[], object], process: Process | None = None) -> None:
-        """Until something is so. Raises AssertionError with the end of the log if it takes too long, or if
-        `process` ends before."""
-        try:
-            async with asyncio.timeout(PATIENCE):
-                while not condition():
-                    assert process is None or process.returncode is None, self.log[-3000:]
-                    await asyncio.sleep(0.02)  # asked again until it is so
-        except TimeoutError:
-            raise AssertionError(f"it never came to be; the log says: {self.log[-3000:]}") from None
 
 
 @dataclass(kw_only=True)
@@ -227,16 +159,6 @@ async def services(
     """See `Services`, with a Microsoft 365 of its own; `more` are settings."""
     home.mkdir(parents=True, exist_ok=True)
     async with desk(home) as at:
-        server = at.server
-        own = {
-            "ERNI_ADAPTERS": "teams",
-            "ERNI_HTTP_PORT": "0",
-            "TEAMS_APP_ID": server.app.id,
-            "TEAMS_APP_PASSWORD": server.app.secret,
-            "TEAMS_TENANT_ID": server.app.tenant,
-            "TEAMS_OPENID_METADATA": server.openid_metadata,
-            "TEAMS_LOGIN_BASE_URL": server.login_url,
-            "GRAPH_BASE_URL": server.graph_url,
-        }
+        own = {"ERNI_ADAPTERS": "teams", "ERNI_HTTP_PORT": "0", **at.server.settings}
         child = Child(home=home, own=own | more, program=program)
         yield Services(at=at, child=child, in_channel=in_channel)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,31 +12,22 @@ from pathlib import Path
 import pytest
 
 from tests.adapters.dropbox_desk import INBOX
-from tests.e2e.test_cli_transcribe import QUICK, environment, record
+from tests.e2e.children import Children, Process
+from tests.e2e.held import Held
+from tests.e2e.test_cli_transcribe import environment, record
 from tests.vendors.dropbox_server import DropboxServer, Grant, Person, serving
 
-Process = asyncio.subprocess.Process
-
-PATIENCE = 240.0
-"""Seconds. What is waited for comes within a few where nothing else is going on; but who died while it wrote
-holds up the next one for two minutes."""
 NAME = "talk about money"
 FILES = [f"{NAME}.transcript.md", f"{NAME}.transcript.srt"]
 
 
 @dataclass(kw_only=True)
-class Place:
-    """Services in `home`, all on the same data and with the same log."""
+class Place(Children):
+    """Services at one Dropbox."""
 
-    home: Path
     server: DropboxServer
     ann: Person
     grant: Grant
-
-    @property
-    def log(self) -> str:
-        path = self.home / "log"
-        return path.read_text() if path.exists() else ""
 
     def settings(self, **more: str) -> dict[str, str]:
         assert self.grant.refresh_token is not None
@@ -55,37 +45,6 @@ class Place:
             DROPBOX_API_BASE_URL=self.server.origin,
             **more,
         )
-
-    @asynccontextmanager
-    async def running(self, **more: str) -> AsyncIterator[Process]:
-        """A service, until it is stopped as a service manager does it."""
-        before = len(self.log)
-        with (self.home / "log").open("a") as log:
-            process = await asyncio.create_subprocess_exec(
-                *(*QUICK, "serve"),
-                cwd=self.home,
-                env=self.settings(**more),
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-            )
-        try:
-            await self.until(lambda: re.search(r"Running at http\S+", self.log[before:]), process)
-            yield process
-        finally:
-            with contextlib.suppress(ProcessLookupError):
-                process.terminate()
-            async with asyncio.timeout(PATIENCE):  # also while it waits for changes
-                await process.wait()
-
-    async def until(self, condition: Callable[[], object], process: Process | None = None) -> None:
-        try:
-            async with asyncio.timeout(PATIENCE):
-                while not condition():
-                    assert process is None or process.returncode is None, self.log[-3000:]
-                    await asyncio.sleep(0.02)  # asked again until it is so
-        except TimeoutError:
-            raise AssertionError(f"it never came to be; the log says: {self.log[-3000:]}") from None
 
     def share(self, pitch: float = 220) -> None:
         self.ann.upload(f"{INBOX}/{NAME}.wav", record(self.home / f"{pitch}.wav", 4, pitch).read_bytes())
@@ -145,37 +104,13 @@ async def test_a_recording_is_answered_beside_it_and_the_log_is_discreet(tmp_pat
         assert "Unclosed" not in place.log
 
 
-class Held:
-    """Killed while Dropbox is asked for `route`, at the time number `count`; it does not do it, or (`done`)
-    has done it without anybody having heard of it."""
-
-    def __init__(self, route: str, *, count: int = 1, done: bool = False) -> None:
-        self.route = route
-        self.count = count
-        self.done = done
-
-    async def __call__(self, place: Place, process: Process) -> None:
-        holds = [place.server.hold(self.route) for _ in range(self.count + self.done)]
-        place.share()
-        for number, hold in enumerate(holds, 1):
-            await place.until(hold.arrived.is_set, process)
-            if hold is holds[-1]:
-                break
-            if number == self.count:
-                place.server.fail(self.route, "lost")  # and asked again, which is where it is killed
-            hold.release()
-        process.kill()
-        await process.wait()
-        holds[-1].release()
-
-
 MOMENTS = {
-    "told of it": Held("files/list_folder/continue", count=2),
-    "fetching": Held("files/download"),
-    "before the first file": Held("files/upload"),
-    "first file written, not remembered": Held("files/upload", done=True),
-    "between the files": Held("files/upload", count=2),
-    "files written, not remembered": Held("files/upload", count=2, done=True),
+    "told of it": Held(call="files/list_folder/continue", count=2),
+    "fetching": Held(call="files/download"),
+    "before the first file": Held(call="files/upload"),
+    "first file written, not remembered": Held(call="files/upload", done=True),
+    "between the files": Held(call="files/upload", count=2),
+    "files written, not remembered": Held(call="files/upload", count=2, done=True),
 }
 
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import re
 import sys
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,36 +18,29 @@ from connectors.gdrive.push import PATH
 from core.embedded import socket_url
 from core.ledger import PREFIX
 from core.vault import Vault
+from tests.e2e.children import Children, Process
+from tests.e2e.held import Held
 from tests.e2e.test_cli_transcribe import environment, record
 from tests.vendors.gdrive import GDriveServer, serving
 from tests.vendors.gdrive_model import Account, File
 
-Process = asyncio.subprocess.Process
-
 PROMPT = [sys.executable, str(Path(__file__).with_name("prompt_erni_audio.py"))]
 PUBLIC = "https://erni.example"
-PATIENCE = 120.0  # seconds; what is waited for comes within a few where nothing else is going on
 NAME = "talk about money"
 FILES = [f"{NAME}.transcript.md", f"{NAME}.transcript.srt"]
 
 
 @dataclass(kw_only=True)
-class Place:
-    """Services in `home`, all on the same data and with the same log, at one folder of a shared drive. `more`
-    are settings of every one."""
+class Place(Children):
+    """Services at one folder of a shared drive. `more` are settings of every one."""
 
-    home: Path
+    program: Sequence[str] = tuple(PROMPT)
     server: GDriveServer
     anna: Account
     account: Account
     inbox: File
     key: str
     more: dict[str, str] = field(default_factory=dict)
-
-    @property
-    def log(self) -> str:
-        path = self.home / "log"
-        return path.read_text() if path.exists() else ""
 
     def settings(self, **more: str) -> dict[str, str]:
         key_file = self.home / "key.json"
@@ -70,44 +62,13 @@ class Place:
     @asynccontextmanager
     async def running(self, **more: str) -> AsyncIterator[Process]:
         """A service that Google can reach, until it is stopped as a service manager does it."""
-        before = len(self.log)
-        with (self.home / "log").open("a") as log:
-            process = await asyncio.create_subprocess_exec(
-                *(*PROMPT, "serve"),
-                cwd=self.home,
-                env=self.settings(**more),
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-            )
-        try:
-            found = await self.until(
-                lambda: re.search(r"Running at (http://\S+)", self.log[before:]), process
-            )
-            assert isinstance(found, re.Match)
-            self.server.push.hosts[PUBLIC] = found[1].rstrip("/.")
+        async with super().running(**more) as process:
+            self.server.push.hosts[PUBLIC] = self.address
             yield process
-        finally:
-            with contextlib.suppress(ProcessLookupError):
-                process.terminate()
-            async with asyncio.timeout(PATIENCE):
-                await process.wait()
-
-    async def until(self, condition: Callable[[], object], process: Process | None = None) -> object:
-        """What the condition comes to when it is so."""
-        try:
-            async with asyncio.timeout(PATIENCE):
-                while not (found := condition()):
-                    assert process is None or process.returncode is None, self.log[-3000:]
-                    await asyncio.sleep(0.02)  # asked again until it is so
-                return found
-        except TimeoutError:
-            raise AssertionError(f"it never came to be; the log says: {self.log[-3000:]}") from None
 
     async def kill(self, process: Process) -> None:
         """Without a word, and the time passes for which a dead process still counts."""
-        process.kill()
-        await process.wait()
+        await super().kill(process)
         async with Redis.from_url(socket_url(self.home / "data")) as redis:
             leases = [key async for key in redis.scan_iter(f"{PREFIX}:lease:*")]
             assert leases
@@ -215,36 +176,13 @@ async def test_google_tells_of_changes_and_after_a_restart_it_still_does(tmp_pat
         assert place.leaked([]) == []
 
 
-@dataclass(frozen=True, kw_only=True)
-class Held:
-    """Killed while Drive is asked for `method`, at the time number `count`; it does not do it, or (`done`)
-    has done it without anybody having heard of it."""
-
-    method: str
-    count: int = 1
-    done: bool = False
-
-    async def __call__(self, place: Place, process: Process) -> None:
-        holds = [place.server.hold(self.method) for _ in range(self.count + self.done)]
-        place.share()
-        for number, hold in enumerate(holds, 1):
-            await place.until(hold.arrived.is_set, process)
-            if hold is holds[-1]:
-                break
-            if number == self.count:
-                place.server.fail(self.method, "lost")  # and asked again, which is where it is killed
-            hold.release()
-        await place.kill(process)
-        holds[-1].release()
-
-
 MOMENTS = {
-    "told of it": Held(method="changes.list", count=2),
-    "fetching": Held(method="download"),
-    "before the first file": Held(method="files.create"),
-    "first file written, not remembered": Held(method="files.create", done=True),
-    "between the files": Held(method="files.create", count=2),
-    "files written, not remembered": Held(method="files.create", count=2, done=True),
+    "told of it": Held(call="changes.list", count=2),
+    "fetching": Held(call="download"),
+    "before the first file": Held(call="files.create"),
+    "first file written, not remembered": Held(call="files.create", done=True),
+    "between the files": Held(call="files.create", count=2),
+    "files written, not remembered": Held(call="files.create", count=2, done=True),
 }
 
 

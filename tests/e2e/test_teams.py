@@ -17,7 +17,8 @@ from aiohttp import web
 
 from bots.teams import ids
 from bots.teams.settings import MESSAGES_PATH
-from tests.e2e.teams_service import FILES, Process, Services, said_in, services, shows_transcript
+from tests.e2e.children import Process
+from tests.e2e.teams_service import FILES, Services, said_in, services, shows_transcript
 from tests.e2e.test_cli_transcribe import REAL, ROOT, cut
 from tests.e2e.test_slack import redis_server
 from tests.vendors import faults
@@ -202,11 +203,8 @@ class Held:
             def ours() -> list[str | None]:  # other calls may have come with it
                 return [call.error for call in server.calls[calls:] if call.name == self.calls[-1]]
 
-            await place.child.until(lambda: bool(ours()))
-            error = ours()[0]
-            if error is not None:
-                process.send_signal(signal.SIGCONT)  # a process that stands still would not end
-            assert error is None
+            await place.child.until(ours)
+            assert ours()[0] is None
         await place.child.kill(process)
         return message
 

@@ -24,7 +24,8 @@ from aiohttp import web
 
 from bots.teams.incoming import DOWNLOAD
 from bots.teams.settings import MESSAGES_PATH
-from tests.e2e.teams_service import PATIENCE, Child, Process
+from tests.e2e.children import PATIENCE, Process
+from tests.e2e.teams_service import Child
 from tests.e2e.test_cli_transcribe import record
 from tests.vendors import faults
 from tests.vendors.teams_pictures import Unavailable, find_browser

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from core.existing import Tally, cost, count, guess_seconds, watch_anew
+from core.existing import Tally, cost, count, guess_seconds
 from core.fake_cloud import FakeCloud
 from core.fake_remote import FakePlace
 from core.following import Selection
@@ -104,7 +104,7 @@ async def test_what_was_left_alone_is_taken_up(tmp_path: Path) -> None:
             await at.submitted(1)
         assert names(at) == ["new.mp3"]
         folders = WatchedFolders(at.store, at.settings, "dropbox")
-        await watch_anew(at.store, folders, folder, replace(folder, backfill=True))
+        await folders.renew(folder, replace(folder, backfill=True))
         for space in ("files", "folder"):
             assert await at.store.memories(f"{folder.place}:{space}") == {}
         async with at.running(at.open()):

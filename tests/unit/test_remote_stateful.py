@@ -14,10 +14,9 @@ from hypothesis import Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from core.errors import Transient
 from core.fake_cloud import Item
 from core.filenames import is_output
-from tests.contracts.faults import FAULTS, Crash, Fuse
+from tests.contracts.faults import FAULTS, Fuse
 from tests.contracts.test_watcher_contract import CloudDriver, Service
 from tests.contracts.watcher_scenarios import Options
 
@@ -71,17 +70,7 @@ class Cloud(RuleBasedStateMachine):
     def run(
         self, work: Coroutine[Any, Any, object], fault: tuple[int, type[BaseException]] | None = None
     ) -> None:
-        """Do it; a process that dies is started again."""
-        if fault is not None:
-            self.fuse.left, self.fuse.fault = fault
-        try:
-            self.loop.run_until_complete(work)
-        except Crash:
-            self.loop.run_until_complete(self.driver.restart())
-        except Transient:
-            pass
-        finally:
-            self.fuse.left = None
+        self.fuse.burn(self.loop.run_until_complete, work, self.driver.restart, fault)
 
     @initialize(options=OPTIONS, paths=st.lists(PATHS, max_size=2))
     def begin(self, options: Options, paths: list[str]) -> None:

@@ -92,15 +92,7 @@ class Scene:
 
 
 def settings_for(server: TeamsServer, **others: Any) -> TeamsSettings:
-    values = {
-        "TEAMS_APP_ID": server.app.id,
-        "TEAMS_APP_PASSWORD": server.app.secret,
-        "TEAMS_TENANT_ID": server.app.tenant,
-        "TEAMS_OPENID_METADATA": server.openid_metadata,
-        "TEAMS_LOGIN_BASE_URL": server.login_url,
-        "GRAPH_BASE_URL": server.graph_url,
-    }
-    return load_settings(TeamsSettings, **values | others)
+    return load_settings(TeamsSettings, **server.settings | others)
 
 
 def connector_for(server: TeamsServer, hosts: Hosts, client: httpx.AsyncClient, **others: Any) -> Connector:

@@ -73,15 +73,7 @@ async def scene(**app: Any) -> AsyncIterator[Scene]:
     async with teams.serving(app=App(**app)) as server:
         ada = server.add_user(server.add_tenant())
         recording = server.add_file(ada, "Recordings/talk.mp3", b"ID3")
-        settings = load_settings(
-            TeamsSettings,
-            TEAMS_APP_ID=server.app.id,
-            TEAMS_APP_PASSWORD=server.app.secret,
-            TEAMS_TENANT_ID=server.app.tenant,
-            TEAMS_OPENID_METADATA=server.openid_metadata,
-            TEAMS_LOGIN_BASE_URL=server.login_url,
-            GRAPH_BASE_URL=server.graph_url,
-        )
+        settings = load_settings(TeamsSettings, **server.settings)
         hosts = Hosts(local=True)
         async with hosts.client() as client:
             registration = registration_of(settings, http_host="127.0.0.1", public_url=None)

@@ -105,6 +105,18 @@ class TeamsServer(Interactions):
         return f"{self.graph.origin}/{VERSION}"
 
     @property
+    def settings(self) -> dict[str, str]:
+        """What an app is told of this Microsoft 365, as environment variables."""
+        return {
+            "TEAMS_APP_ID": self.app.id,
+            "TEAMS_APP_PASSWORD": self.app.secret,
+            "TEAMS_TENANT_ID": self.app.tenant,
+            "TEAMS_OPENID_METADATA": self.openid_metadata,
+            "TEAMS_LOGIN_BASE_URL": self.login_url,
+            "GRAPH_BASE_URL": self.graph_url,
+        }
+
+    @property
     def service_url(self) -> str:
         """The serviceUrl of the app's own tenant."""
         return self.connector.service_url(self.app.tenant)

@@ -18,6 +18,7 @@ from core.errors import Rejected
 from core.filenames import display_name, note_name, output_base, output_names
 from core.following import Rhythm
 from core.model import Job, Recording, Stage, Transcript
+from core.nudges import Nudges
 from core.output_plans import Contents, Record, Target
 from core.places import WatchedFolders
 from core.ports import AdapterContext, Readiness, Submit, Welcome
@@ -39,8 +40,12 @@ _NOT_HANDED_OUT = (
     "The owner of this file does not let others download it. Ask for that to be allowed: it is transcribed "
     "then."
 )
+_NOT_THEIRS = (
+    "This shortcut leads to a file that may not be downloaded, or that whoever put the shortcut here may not "
+    "open as far as can be told. Put the file itself here, or have it shared with that person by name."
+)
 _AGAIN = "To try the same file again, delete it here and upload it anew. "
-_SAID_ALREADY = frozenset({_REPLACED, _TAKEN_AWAY, _NOT_HANDED_OUT})
+_SAID_ALREADY = frozenset({_REPLACED, _TAKEN_AWAY, _NOT_HANDED_OUT, _NOT_THEIRS})
 """Of these another way to try again would only confuse."""
 
 
@@ -94,6 +99,7 @@ class CloudFolders:
             rhythm=rhythm or Rhythm(),
             recording=self.recording,
         )
+        self._nudges = Nudges(context.store, f"{connecting.name}:nudges", self.tended.nudge)
 
     @property
     def door(self) -> str:
@@ -104,10 +110,12 @@ class CloudFolders:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self.enrolment.settle(), name="folders in the settings")
             tasks.create_task(self.tended.run(submit), name="watched folders")
+            if self.context.settings.redis_url is not None:  # else there is no other process
+                tasks.create_task(self._nudges.share(), name="nudges")
 
-    def nudge(self, account: str | None = None) -> None:
-        """Something may have changed in the folders of an account, or of all."""
-        self.tended.nudge(account)
+    def nudge(self, account: str) -> None:
+        """Something may have changed in the folders of an account, whichever process watches them."""
+        self._nudges.give(account)
 
     async def fetch(self, recording: Recording, into: Path) -> None:
         """Download the file, wherever in its folder it is by now."""
@@ -121,7 +129,7 @@ class CloudFolders:
         if file is None:
             raise Rejected(_TAKEN_AWAY)
         if address.content == UNREAD or not file.downloadable:
-            raise Rejected(_NOT_HANDED_OUT)
+            raise Rejected(_NOT_THEIRS if file.target else _NOT_HANDED_OUT)
         if file.content != address.content:
             raise Rejected(_REPLACED)
         try:

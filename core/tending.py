@@ -93,10 +93,10 @@ class Tended:
             self._watchers.clear()
             await self.close()
 
-    def nudge(self, account: str | None = None) -> None:
-        """Something may have changed in the folders of an account, or of all."""
+    def nudge(self, account: str) -> None:
+        """Something may have changed in the folders of an account."""
         for opened in self._open.values():
-            if account in {None, opened.folder.account}:
+            if opened.folder.account == account:
                 opened.inbox.nudge()
 
     async def looked(self) -> None:

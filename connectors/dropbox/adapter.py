@@ -58,7 +58,9 @@ class DropboxFolders(CloudFolders):
     async def fetch_link(self, url: str, into: Path) -> None:
         """See `core.ports.Linked`."""
         accounts = await self._keyring.all()
-        await links.fetch_link(self._connecting, accounts, url, into, limit=self.context.settings.max_bytes)
+        limit = self.context.settings.max_bytes
+        closed = self._connecting.settings.links == "account"
+        await links.fetch_link(self._connecting, accounts, url, into, limit=limit, closed=closed)
 
     async def progress(self, job: Job, stage: Stage, fraction: float | None) -> None:  # noqa: ARG002  (a tag has no room)
         """Tag the recording while it is worked on, where that is chosen."""

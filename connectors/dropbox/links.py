@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import requests
 from dropbox import sharing
 from dropbox.exceptions import ApiError
-from dropbox.sharing import FileLinkMetadata
+from dropbox.sharing import FileLinkMetadata, LinkPermissions
 
 from connectors.dropbox.client import Account
 from connectors.dropbox.connecting import DropboxConnecting
@@ -44,10 +44,16 @@ def covers(url: str) -> bool:
 
 
 async def fetch_link(
-    connecting: DropboxConnecting, accounts: Sequence[Credentials], url: str, into: Path, *, limit: int
+    connecting: DropboxConnecting,
+    accounts: Sequence[Credentials],
+    url: str,
+    into: Path,
+    *,
+    limit: int,
+    closed: bool,
 ) -> None:
     """Stream the file behind a link to `into`, at most `limit` bytes, with the first of the `accounts` that
-    may. Raises Rejected, AuthFailed or Transient."""
+    may; `closed`: also behind a link that is not open to all. Raises Rejected, AuthFailed or Transient."""
     if not accounts:
         raise AuthFailed(
             "No Dropbox account is connected to fetch links with. Run `erni-audio connect dropbox`."
@@ -56,7 +62,7 @@ async def fetch_link(
     for credentials in accounts:
         try:
             async with connecting.using(credentials) as account:
-                await _fetch(account, url, into, limit)
+                await _fetch(account, url, into, limit, closed=closed)
         except (_Closed, AuthFailed) as error:
             trouble = trouble if isinstance(trouble, _Closed) else error
         else:
@@ -69,11 +75,13 @@ class _Closed(Rejected):
     """This account may not see it; another one perhaps may."""
 
 
-async def _fetch(account: Account, url: str, into: Path, limit: int) -> None:
+async def _fetch(account: Account, url: str, into: Path, limit: int, *, closed: bool) -> None:
     try:
         found = await account.ask("sharing_get_shared_link_metadata", url)
         if not isinstance(found, FileLinkMetadata):
             raise Rejected("This link leads to a folder. Share a link to the recording in it.")
+        if not (closed or _is_open(found.link_permissions)):
+            raise _Closed(_CLOSED)
         if found.size > limit:
             raise Rejected("This recording is larger than the limit here. Share it in parts, or as audio.")
 
@@ -85,6 +93,14 @@ async def _fetch(account: Account, url: str, into: Path, limit: int) -> None:
         raise Rejected(_UNKNOWN) from None
     except ApiError as error:
         raise _refused(error) from None
+
+
+def _is_open(permissions: LinkPermissions) -> bool:
+    """Whether everybody may follow the link, which Dropbox tells in one of two ways, or does not."""
+    resolved, audience = permissions.resolved_visibility, permissions.effective_audience
+    if resolved is not None:
+        return bool(resolved.is_public())
+    return audience is not None and bool(audience.is_public())
 
 
 def _opening(url: str, rev: str) -> Open:

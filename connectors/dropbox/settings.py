@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, SecretStr, field_validator
@@ -65,8 +65,7 @@ class DropboxSettings(BaseSettings):
     backfill: bool = Field(
         False,
         alias="DROPBOX_BACKFILL",
-        description="Whether to transcribe what lies in DROPBOX_FOLDERS when they are watched for the "
-        "first time.",
+        description="Whether to transcribe what lies in DROPBOX_FOLDERS already, also if set later.",
     )
     formats: Names | None = Field(
         None,
@@ -96,6 +95,13 @@ class DropboxSettings(BaseSettings):
         alias="DROPBOX_TAGS",
         description="Whether to tag recordings there as `transcribing`, `transcribed` or `not_transcribed`. "
         "Needs the permission files.metadata.write.",
+    )
+    links: Literal["open", "account"] = Field(
+        "open",
+        alias="DROPBOX_LINKS",
+        description="Which links to files in Dropbox, posted in Slack say, are transcribed there: those that "
+        "are `open` to all, or all that a connected `account` can open, such as those for its team only, "
+        "whose transcript can then be had by whoever has the link.",
     )
     api_base_url: str = Field(
         API_BASE_URL,

@@ -33,6 +33,10 @@ from core.tending import Opened
 logger = logging.getLogger(__name__)
 
 _AGAIN_SECONDS: Final = 60.0
+_CLOSED: Final = (
+    "Not everybody who has this link to Google Drive may open it. Share the file with anybody who has the "
+    "link, or share the file itself here."
+)
 
 
 def create(context: AdapterContext) -> GDriveFolders:
@@ -116,29 +120,31 @@ class GDriveFolders(CloudFolders):
         file_id = id_in(url)
         if file_id is None:
             raise Rejected("This is no link to a file in Google Drive. Copy it with Share, Copy link.")
+        place, file = await self._behind(file_id)
+        await _fetch(place, file, into)
+
+    async def _behind(self, file_id: str) -> tuple[DrivePlace, RemoteFile]:
+        """What a link leads to, and a way to it: what one account may not see another one perhaps may."""
+        everybodys = self._drive.settings.links == "open"
         denied: AuthFailed | None = None
-        places: dict[str, DrivePlace] = {}
+        asked: set[str] = set()
         for folder in await self.folders.all():
             try:
                 opened = await self.tended.opened(folder.id)
-                if opened is None or not isinstance(opened.place, DrivePlace):
+                if opened is None or not isinstance(place := opened.place, DrivePlace):
                     continue
-                places[folder.account] = opened.place
-                if (file := await opened.place.look(file_id)) is not None:
-                    await _fetch(opened.place, file, into)
-                    return
+                file = None if everybodys else await place.look(file_id)
+                if file is None and folder.account not in asked:
+                    file = await place.public(file_id)
+                asked.add(folder.account)
             except AuthFailed as error:
                 denied = error
-        for place in places.values():
-            if (file := await place.public(file_id)) is not None:
-                await _fetch(place, file, into)
-                return
-        if denied is not None and not places:
+                continue
+            if file is not None:
+                return place, file
+        if denied is not None and not asked:
             raise denied
-        raise Rejected(
-            "This file in Google Drive is neither in a watched folder nor open to anybody with the link. "
-            "Share it with anybody who has the link, or share the file itself here."
-        )
+        raise Rejected(_CLOSED)
 
     # what runs beside
 

@@ -19,7 +19,7 @@ DOCUMENT: Final = "application/vnd.google-apps.document"
 FIELDS: Final = (
     "id,name,mimeType,trashed,parents,driveId,size,md5Checksum,sha256Checksum,headRevisionId,modifiedTime,"
     "createdTime,appProperties,capabilities(canDownload,canAddChildren,canListChildren),"
-    "owners(permissionId),lastModifyingUser(permissionId),shortcutDetails(targetId,targetMimeType),"
+    "owners(permissionId,me),lastModifyingUser(permissionId,me),shortcutDetails(targetId,targetMimeType),"
     "videoMediaMetadata(durationMillis)"
 )
 """What is asked of every file."""
@@ -58,8 +58,11 @@ def size_of(told: Json) -> int:
     return int(told.get("size") or 0)
 
 
-def remote_file(told: Json, folders: tuple[str, ...], behind: Json | None = None) -> RemoteFile:
-    """A file in the watched folder; `behind` is what a shortcut leads to."""
+def remote_file(
+    told: Json, folders: tuple[str, ...], behind: Json | None = None, *, theirs: bool = True
+) -> RemoteFile:
+    """A file in the watched folder; `behind` is what a shortcut leads to, and `theirs` says whether who put
+    it there may read that."""
     real = told if behind is None else behind
     made_from = "" if behind is not None else (told.get("appProperties") or {}).get(MADE_FROM, "")
     people = real.get("owners") or [real.get("lastModifyingUser") or {}]
@@ -76,7 +79,7 @@ def remote_file(told: Json, folders: tuple[str, ...], behind: Json | None = None
         modified=round((_seconds(real.get("createdTime")) or 0.0) * 1e9),
         revision=str(real.get("headRevisionId") or content),
         content=content,
-        downloadable=bool((real.get("capabilities") or {}).get("canDownload", True)),
+        downloadable=theirs and bool((real.get("capabilities") or {}).get("canDownload", True)),
         appeared=created,
         owner=people[0].get("permissionId"),
         media_type=real.get("mimeType"),

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final
 
+from connectors.gdrive.audience import FIELDS_FOR_IT, is_open
 from connectors.gdrive.client import DriveClient
-from connectors.gdrive.files import FIELDS, is_folder, remote_file
+from connectors.gdrive.files import is_folder, remote_file
 from connectors.gdrive.writing import Writing
 from core.remote import RemoteFile
-
-_ANYONE: Final = "anyoneWithLink"
 
 
 class DrivePlace(Writing):
@@ -42,12 +40,9 @@ class DrivePlace(Writing):
         return await self._start(log)
 
     async def public(self, file_id: str) -> RemoteFile | None:
-        """A file outside that anybody with the link may read; None for others."""
-        told = await self._client.file(file_id, f"{FIELDS},permissionIds,permissions(type)")
-        if told is None or told.get("trashed") or is_folder(told):
-            return None
-        types = {permission.get("type") for permission in told.get("permissions") or ()}
-        if _ANYONE not in (told.get("permissionIds") or ()) and "anyone" not in types:
+        """A file, here or elsewhere, that anybody with the link may read; None for others."""
+        told = await self._client.file(file_id, FIELDS_FOR_IT)
+        if told is None or told.get("trashed") or is_folder(told) or not is_open(told):
             return None
         return remote_file(told, ())
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from connectors.gdrive import download
+from connectors.gdrive.audience import FIELDS_FOR_IT, is_theirs
 from connectors.gdrive.client import EVERYWHERE, DriveClient, together
 from connectors.gdrive.files import FIELDS, SHORTCUT, Json, is_folder, parent_of, quoted, remote_file
 from connectors.gdrive.tree import Tree
@@ -216,7 +217,7 @@ class Reading:
             return remote_file(told, names)
         target = str((told.get("shortcutDetails") or {}).get("targetId") or "")
         try:
-            behind = await self._get(target) if target else None
+            behind = await self._client.file(target, FIELDS_FOR_IT) if target else None
         except Refused as error:
             if error.status != 403:
                 raise
@@ -225,7 +226,7 @@ class Reading:
             self._shortcuts.setdefault(target, set()).add(told["id"])
         if behind is None or behind.get("trashed") or is_folder(behind):
             return None
-        return remote_file(told, names, behind)
+        return remote_file(told, names, behind, theirs=is_theirs(told, behind))
 
     async def _hear(self, news: _News, file_id: str, told: Json | None) -> None:
         """Something changed: `told` is what it is now, None if it is gone or out of sight."""

@@ -53,8 +53,7 @@ class GDriveSettings(BaseSettings):
     backfill: bool = Field(
         False,
         alias="GDRIVE_BACKFILL",
-        description="Whether to transcribe what lies in GDRIVE_FOLDERS when they are watched for the first "
-        "time.",
+        description="Whether to transcribe what lies in GDRIVE_FOLDERS already, also if set later.",
     )
     formats: Names | None = Field(
         None,
@@ -86,6 +85,13 @@ class GDriveSettings(BaseSettings):
         False,
         alias="GDRIVE_COMMENTS",
         description="Whether to say in comments on recordings there how their transcription goes.",
+    )
+    links: Literal["open", "watched"] = Field(
+        "open",
+        alias="GDRIVE_LINKS",
+        description="Which links to files in Drive, posted in Slack say, are transcribed there: those that "
+        "are `open` to anybody who has the link, or also those into `watched` folders, whose transcript can "
+        "then be had by whoever has the link.",
     )
     push: bool | Literal["auto"] = Field(
         "auto",

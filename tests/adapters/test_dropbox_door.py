@@ -13,6 +13,7 @@ import aiohttp
 import pytest
 import yarl
 from aiohttp import web
+from pydantic import SecretStr
 
 from connectors.dropbox import client
 from connectors.dropbox.adapter import DropboxFolders, create
@@ -382,11 +383,28 @@ async def test_dropbox_calls_when_something_came(tmp_path: Path) -> None:
     assert all(notice.arrived for notice in at.server.webhooks.log)
 
 
+async def test_dropbox_calls_a_process_that_does_not_watch(tmp_path: Path) -> None:
+    """Of those behind one address any may be called, and one watches."""
+    async with desk(tmp_path, rhythm=SELDOM) as at:
+        at.server.fail_always("files/list_folder/longpoll", "hang")
+        at.settings.redis_url = SecretStr("redis://127.0.0.1:1/0")
+        watching, called = (at.open(DROPBOX_APP_SECRET=at.server.app.secret) for _ in range(2))
+        async with at.running(watching), await _called(at, called) as origin:
+            await at.server.until(lambda: at.server.called("files/list_folder/continue"))
+            async with at.running(called):
+                assert await at.server.webhooks.verify(f"{origin}{PATH}")
+                at.ann.upload("/Inbox/talk.mp3", TALK)
+                await at.submitted(1)
+        await watching.tended.close()
+        await called.tended.close()
+    assert all(notice.arrived for notice in at.server.webhooks.log)
+
+
 async def test_who_has_not_the_secret_is_not_heard(tmp_path: Path) -> None:
     async with desk(tmp_path, rhythm=Rhythm(changes=1000.0)) as at:
         adapter = at.open(DROPBOX_APP_SECRET=at.server.app.secret)
-        nudged: list[str | None] = []
-        adapter.tended.nudge = nudged.append  # type: ignore[method-assign, assignment]
+        nudged: list[str] = []
+        adapter.nudge = nudged.append  # type: ignore[method-assign, assignment]
         hooks = at.server.webhooks
         async with await _called(at, adapter) as origin:
             hooks.url = f"{origin}{PATH}"
@@ -494,6 +512,10 @@ async def test_with_the_account_that_may(at: Desk, tmp_path: Path) -> None:
     await keyring.save(at.credentials(gone))
     at.server.revoke(gone)
     await keyring.save(at.credentials(at.server.connect(bob, pkce=True)))
+    with pytest.raises(Rejected, match="only for certain people"):  # whoever posts it may be none of them
+        await at.adapter.fetch_link(link.url, tmp_path / "fetched")
+    assert not at.server.called("sharing/get_shared_link_file")
+    at.adapter._connecting.settings.links = "account"
     await at.adapter.fetch_link(link.url, tmp_path / "fetched")
     assert (tmp_path / "fetched").read_bytes() == TALK
 

@@ -456,26 +456,63 @@ async def test_comments_where_they_are_wanted(at: Desk) -> None:
 
 
 @both
-async def test_links_to_what_is_watched_or_open_to_anybody_are_fetched(at: Desk) -> None:
+async def test_links_that_are_open_to_anybody_are_fetched(at: Desk) -> None:
     await at.watch()
     adapter, server = at.open(), at.server
     watched = server.upload(at.inbox, "a.mp3", TALK, by=at.anna)
-    private = server.upload(at.anna, "b.mp3", TALK, by=at.anna)
+    outside = server.upload(at.anna, "b.mp3", TALK[::-1], by=at.anna)
     into = at.tmp_path / "fetched"
     url = "https://drive.google.com/file/d/{}/view?usp=sharing"
     assert adapter.covers(url.format(watched.id))
     assert not adapter.covers("https://example.com/file/d/0123456789/view")
-    await adapter.fetch_link(url.format(watched.id), into)
-    assert into.read_bytes() == TALK
-    with pytest.raises(Rejected, match="neither in a watched folder nor open"):
-        await adapter.fetch_link(url.format(private.id), into)
-    server.share(private, None, "reader")
-    await adapter.fetch_link(url.format(private.id), into)
+    for file, data in ((watched, TALK), (outside, TALK[::-1])):
+        with pytest.raises(Rejected, match="Not everybody who has this link"):
+            await adapter.fetch_link(url.format(file.id), into)
+        server.share(file, None, "reader")
+        await adapter.fetch_link(url.format(file.id), into)
+        assert into.read_bytes() == data
     document = server.document(at.inbox, "Minutes", "text", by=at.anna)
+    server.share(document, None, "reader")
     with pytest.raises(Rejected, match="no file with sound"):
         await adapter.fetch_link(f"https://docs.google.com/document/d/{document.id}/edit", into)
-    with pytest.raises(Rejected, match="neither"):
+    with pytest.raises(Rejected, match="Not everybody"):
         await adapter.fetch_link(url.format("nothing-of-this-id"), into)
+
+
+@both
+async def test_links_into_watched_folders_are_fetched_where_the_operator_says_so(at: Desk) -> None:
+    await at.watch()
+    at.settings["GDRIVE_LINKS"] = "watched"
+    server, adapter = at.server, at.open()
+    watched = server.upload(at.inbox, "a.mp3", TALK, by=at.anna)
+    outside = server.upload(at.anna, "b.mp3", TALK, by=at.anna)
+    into = at.tmp_path / "fetched"
+    await adapter.fetch_link(f"https://drive.google.com/file/d/{watched.id}/view", into)
+    assert into.read_bytes() == TALK
+    with pytest.raises(Rejected, match="Not everybody"):
+        await adapter.fetch_link(f"https://drive.google.com/file/d/{outside.id}/view", into)
+
+
+async def test_a_shortcut_hands_out_nothing_that_who_put_it_there_may_not_read(at: Desk) -> None:
+    """The service sees a file that Bo does not; he knows its id."""
+    server = at.server
+    await at.watch()
+    bo = server.person("bo@example.com")
+    server.share(at.inbox, bo, "writer")
+    secret = server.upload(at.home, "board.mp3", TALK, by=at.anna)
+    shortcut = server.make_shortcut(secret, at.inbox, by=bo)
+    adapter, intake = at.open(), Intake()
+    async with running(adapter, intake):
+        [recording] = await intake.count(1)
+        with pytest.raises(Rejected, match="leads to a file that may not"):
+            await adapter.fetch(recording, at.tmp_path / "fetched")
+        assert not (at.tmp_path / "fetched").exists()
+        await adapter.report_failure(job_of(recording), "This shortcut ...")
+        server.share(secret, bo, "reader")
+        *_, again = await intake.count(2)
+        assert json.loads(again.address)["file"] == shortcut.id
+        await adapter.fetch(again, at.tmp_path / "fetched")
+    assert (at.tmp_path / "fetched").read_bytes() == TALK
 
 
 async def test_without_a_watched_folder_no_link_is_fetched(at: Desk) -> None:

@@ -18,6 +18,7 @@ from typing import Any, Self
 from connectors.folder.client import EMPTY_DIGEST, Folder, Placed
 from connectors.folder.confined import Absent, Forbidden
 from core.errors import Transient
+from core.output_names import OutputNames
 from core.ports import Store
 
 logger = logging.getLogger(__name__)
@@ -68,6 +69,11 @@ class Record:
     files: tuple[Written, ...]
     before: tuple[Written, ...] = field(default=())
 
+    @property
+    def names(self) -> tuple[str, str, int]:
+        """The folder, what the names begin with, and the number of the set, for `core.output_names`."""
+        return f"{self.kept}:{self.folder}", self.base, self.number
+
     def to_json(self) -> str:
         """ASCII, also for names that are not Unicode."""
         return json.dumps(asdict(self))
@@ -90,6 +96,7 @@ class Outputs:
         self._folders = {False: folder, True: kept}
         self._store = store
         self._space = space
+        self._names = OutputNames(store, space)
         self._turn = asyncio.Lock()
         self.trouble = ""
 
@@ -100,7 +107,7 @@ class Outputs:
             note = await self._recall(NOTE, target.line)
             if note is not None and note.version <= target.version:
                 await self._remove(note.files + note.before)
-                await self._store.forget(self._space, f"{NOTE}:{target.line}")
+                await self._forget(NOTE, target.line)
             return record
 
     async def note(self, target: Target, contents: Contents) -> Record | None:
@@ -113,8 +120,8 @@ class Outputs:
 
     async def forget(self, line: str) -> None:
         """Drop what is on record of a line whose file is long gone."""
-        await self._store.forget(self._space, f"{TRANSCRIPT}:{line}")
-        await self._store.forget(self._space, f"{NOTE}:{line}")
+        for kind in (TRANSCRIPT, NOTE):
+            await self._forget(kind, line)
 
     async def _write(self, kind: str, target: Target, contents: Contents) -> Record:
         old = await self._recall(kind, target.line)
@@ -138,7 +145,9 @@ class Outputs:
                 if record.kept:
                     await self._folders[True].call(self._folders[True].establish)
                 if not resumed:
-                    record = replace(record, number=await self._free_number(record, contents))
+                    number = await self._free_number(kind, target.line, record, contents)
+                    record = replace(record, number=number)
+                    await self._names.claim(kind, *record.names, target.line)
                 record = _with_files(record, contents)
                 await self._store.remember(self._space, f"{kind}:{target.line}", record.to_json())
                 if await self._place(record, contents, resumed=resumed):
@@ -156,22 +165,38 @@ class Outputs:
             await self._remove(tuple(file for file in old.files if file.name not in names))
         record = replace(record, done=True, before=())
         await self._store.remember(self._space, f"{kind}:{target.line}", record.to_json())
+        if old is not None and old.names != record.names:
+            await self._names.release(kind, *old.names, target.line)
         return record
 
-    async def _free_number(self, record: Record, contents: Contents) -> int:
-        """The first set of names that are free, or hold what may be replaced."""
+    async def _free_number(self, kind: str, line: str, record: Record, contents: Contents) -> int:
+        """The first set of names that are free, or hold what may be replaced, or just what is to be written,
+        unless that is another recording's."""
         folder = self._folders[record.kept]
         for number in range(record.number + 1, _SETS + 1):
             files = _with_files(replace(record, number=number), contents).files
             found = await folder.call(folder.digests, record.folder, [file.name for file in files])
+            owner = await self._owner(kind, line, replace(record, number=number, files=files))
+            if owner is not None and not owner.done:
+                continue
             if all(
                 file.name not in found
-                or found[file.name] == file.digest
+                or (found[file.name] == file.digest and owner is None)
                 or found[file.name] in _replaceable(record, file)
                 for file in files
             ):
                 return number
         raise Transient("There are too many transcripts of this name.")
+
+    async def _owner(self, kind: str, line: str, wanted: Record) -> Record | None:
+        """What is on record of another line that has a name of this set."""
+        other = await self._names.line(kind, *wanted.names)
+        owner = await self._recall(kind, other) if other not in {None, line} else None
+        names = {(file.kept, file.folder, file.name) for file in wanted.files}
+        has = owner is not None and any(
+            (file.kept, file.folder, file.name) in names for file in owner.files + owner.before
+        )
+        return owner if has else None
 
     async def _place(self, record: Record, contents: Contents, *, resumed: bool) -> bool:
         """Put the files of a set in place. False: somebody took one of the names meanwhile; none is left."""
@@ -196,6 +221,11 @@ class Outputs:
         for file in files:
             folder = self._folders[file.kept]
             await folder.call(folder.remove, file.folder, file.name, file.digest)
+
+    async def _forget(self, kind: str, line: str) -> None:
+        if record := await self._recall(kind, line):
+            await self._names.release(kind, *record.names, line)
+        await self._store.forget(self._space, f"{kind}:{line}")
 
     async def _recall(self, kind: str, line: str) -> Record | None:
         text = await self._store.recall(self._space, f"{kind}:{line}")

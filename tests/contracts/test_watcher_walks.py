@@ -59,7 +59,6 @@ class Walk(RuleBasedStateMachine):
         self.outside: dict[str, File] = {}
         self.bin: dict[str, File] = {}
         self.held: Counter[str] = Counter()  # how many files ever held a content
-        self.copied: set[str] = set()
 
     def teardown(self) -> None:
         try:
@@ -130,7 +129,6 @@ class Walk(RuleBasedStateMachine):
             content = self.inside[path].held[-1]
             self.put(to, File([content]))
             self.held[content] += 1
-            self.copied.add(content)
             self.run(self.driver.copy(path, to))
 
     @rule(number=PICK)
@@ -208,7 +206,7 @@ class Walk(RuleBasedStateMachine):
 
     def compare(self, said: Counter[str]) -> None:
         wanted = Counter(file.held[-1] for file in self.inside.values())
-        assert self.sure(wanted) <= said, self.sure(wanted) - said
+        assert wanted <= said, wanted - said
         notes = said.pop("note", 0)
         if self.offers("deleting") and self.options.delete:
             # where a file that is out of sight was deleted, can't be told: in the folder or elsewhere
@@ -219,19 +217,9 @@ class Walk(RuleBasedStateMachine):
         assert said <= wanted + left, said - wanted - left
         assert notes <= left.total(), notes
 
-    def sure(self, wanted: Counter[str]) -> Counter[str]:
-        """Those transcripts that must be there."""
-        return wanted
-
 
 class Folder(Walk):
-    """A transcript that says just what a copy's would, and has its name, is taken for it, even if it is that
-    of the original, which was renamed: files say nothing of whose they are."""
-
     name = "folder"
-
-    def sure(self, wanted: Counter[str]) -> Counter[str]:
-        return Counter({content: count for content, count in wanted.items() if content not in self.copied})
 
 
 class GDrive(Walk):

@@ -289,7 +289,6 @@ SCENARIOS: dict[str, Scenario] = {
         steps="upload a.mp3 one; look; copy a.mp3 b.mp3; remove a.mp3; copy b.mp3 c.mp3; remove b.mp3; look; "
         "restore a.mp3; remove c.mp3; restore b.mp3; look; restore c.mp3; rest 4000",
         said="one one one",
-        needs="lasting ids",
     ),
     "a copy that took the place of one that went has its transcript when that comes back": Scenario(
         steps="upload a.mp3 one; rest; copy a.mp3 b.mp3; remove a.mp3; rest 4000; restore a.mp3; rest; "
@@ -319,7 +318,6 @@ SCENARIOS: dict[str, Scenario] = {
         steps="upload a.mp3 one; rest; move a.mp3 b.mp3; rest; copy b.mp3 a.mp3; rest",
         submitted="a.mp3 a.mp3",
         outputs={"a.transcript.txt": "one", "a.transcript (2).txt": "one"},
-        needs="lasting ids",
     ),
     "so it does not go with the copy": Scenario(
         steps="upload a.mp3 one; rest; move a.mp3 b.mp3; rest; copy b.mp3 a.mp3; rest; remove a.mp3; "
@@ -363,6 +361,5 @@ SCENARIOS: dict[str, Scenario] = {
         steps="upload a.mp3 one; upload b.mp3 bad; upload c.mp3 three; rest; replace a.mp3 four; "
         "replace b.mp3 five; move c.mp3 d.mp3; replace d.mp3 bad2; look; die; answer; rest",
         said="four five three note",
-        needs="lasting ids",
     ),
 }

@@ -40,12 +40,14 @@ _NOT_HANDED_OUT = (
     "The owner of this file does not let others download it. Ask for that to be allowed: it is transcribed "
     "then."
 )
-_NOT_THEIRS = (
-    "This shortcut leads to a file that may not be downloaded, or that whoever put the shortcut here may not "
-    "open as far as can be told. Put the file itself here, or have it shared with that person by name."
+NOT_THEIRS = (
+    "This shortcut leads to a file that may not be downloaded, or that the people around it may not open as "
+    "far as can be told. Put the file itself here, or have it shared by name with whoever put the shortcut "
+    "here; in a shared drive, with everybody who sees the shortcut."
 )
+"""Of a shortcut that is not followed."""
 _AGAIN = "To try the same file again, delete it here and upload it anew. "
-_SAID_ALREADY = frozenset({_REPLACED, _TAKEN_AWAY, _NOT_HANDED_OUT, _NOT_THEIRS})
+_SAID_ALREADY = frozenset({_REPLACED, _TAKEN_AWAY, _NOT_HANDED_OUT, NOT_THEIRS})
 """Of these another way to try again would only confuse."""
 
 
@@ -129,7 +131,7 @@ class CloudFolders:
         if file is None:
             raise Rejected(_TAKEN_AWAY)
         if address.content == UNREAD or not file.downloadable:
-            raise Rejected(_NOT_THEIRS if file.target else _NOT_HANDED_OUT)
+            raise Rejected(NOT_THEIRS if file.target else _NOT_HANDED_OUT)
         if file.content != address.content:
             raise Rejected(_REPLACED)
         try:

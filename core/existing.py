@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 from core.engines.prices import price_of
+from core.filenames import stem
 from core.following import Selection
 from core.remote import RemoteFile, RemoteFolder
 
@@ -30,9 +31,12 @@ class Tally:
     guessed: bool = False
 
 
-def guess_seconds(name: str, size: int) -> float:
-    """How long a recording of this size plays, rather too long than too short."""
-    ending = name.rpartition(".")[2].lower()
+def guess_seconds(name: str, size: int, media_type: str | None = None) -> float:
+    """How long a recording of this size plays, rather too long than too short. `media_type` counts where the
+    name does not end like one of media."""
+    ending = name.removeprefix(stem(name)).removeprefix(".").lower()
+    if not ending and (media_type or "").startswith("video/"):
+        return size / _VIDEO[0]
     for rate, endings in (_UNCOMPRESSED, _LOSSLESS, _VIDEO):
         if ending in endings:
             return size / rate
@@ -46,7 +50,9 @@ async def count(folder: RemoteFolder, selection: Selection, report: Callable[[Ta
         for item in page.items:
             if isinstance(item, RemoteFile) and selection.wants(item):
                 known = item.seconds is not None
-                seconds = item.seconds if item.seconds is not None else guess_seconds(item.name, item.size)
+                seconds = item.seconds
+                if seconds is None:
+                    seconds = guess_seconds(item.name, item.size, item.media_type)
                 tally = replace(
                     tally,
                     files=tally.files + 1,

@@ -49,6 +49,9 @@ PARTIAL_SUFFIXES = (
 """A file that ends so, or that has a neighbour called like it with one of these added, is still arriving:
 browsers, torrent clients, aria2 and yt-dlp (control files beside the real name), WinSCP."""
 
+_SOUNDLESS = frozenset(
+    {"audio/mid", "audio/midi", "audio/x-midi", "audio/mpegurl", "audio/x-mpegurl", "audio/x-scpls"}
+)
 _SKIPPED_FOLDERS = frozenset({"@eadir", "#recycle", "#snapshot", "$recycle.bin", "system volume information"})
 _PREFIXES = (".", "~$", "~syncthing~", ".syncthing.")
 _BASE_BYTES = (
@@ -67,15 +70,28 @@ def is_output(name: str) -> bool:
     return name.startswith(TEMPORARY_PREFIX) or _OUTPUT.fullmatch(name) is not None
 
 
-def is_recording(name: str) -> bool:
-    """Whether a file of this name is to be transcribed once it is complete."""
-    stem, dot, suffix = name.rpartition(".")
+def stem(name: str) -> str:
+    """A name without its ending, if that is one of media: titles may have dots too."""
+    before, _, suffix = name.rpartition(".")
+    return before if before and suffix.lower() in MEDIA_SUFFIXES else name
+
+
+def is_recording(name: str, media_type: str | None = None) -> bool:
+    """Whether a file of this name is to be transcribed once it is complete. Where the platform tells a
+    `media_type` of sound or video, the name need not end like one."""
+    by_type = _is_media(media_type) and not name.lower().endswith(PARTIAL_SUFFIXES)
     return (
-        bool(stem and dot)
-        and suffix.lower() in MEDIA_SUFFIXES
+        bool(name)
+        and (by_type or stem(name) != name)
         and not name.startswith(_PREFIXES)
         and not is_output(name)
     )
+
+
+def _is_media(media_type: str | None) -> bool:
+    """Whether it is the type of what may be heard, rather than of notes or a list of files."""
+    plain = (media_type or "").partition(";")[0].strip().lower()
+    return plain.startswith(("audio/", "video/")) and plain not in _SOUNDLESS
 
 
 def is_watched_folder(name: str) -> bool:
@@ -83,10 +99,13 @@ def is_watched_folder(name: str) -> bool:
     return not name.startswith(".") and name.lower() not in _SKIPPED_FOLDERS
 
 
-def is_watched(path: str) -> bool:
-    """Whether the file at a relative path is a recording in a place that is looked into."""
+def is_watched(path: str, media_type: str | None = None) -> bool:
+    """Whether the file at a relative path is a recording in a place that is looked into. `media_type`: see
+    `is_recording`."""
     *folders, name = path.split("/")
-    return "\0" not in path and is_recording(name) and all(is_watched_folder(folder) for folder in folders)
+    if "\0" in path or not is_recording(name, media_type):
+        return False
+    return all(is_watched_folder(folder) for folder in folders)
 
 
 def is_arriving(name: str, neighbour: Callable[[str], bool]) -> bool:
@@ -107,16 +126,16 @@ def display_name(name: str) -> str:
 
 def family(name: str) -> str:
     """What files have in common that would share output names, also where case or accents don't count."""
-    return folded(name.rpartition(".")[0])
+    return folded(stem(name))
 
 
 def output_base(name: str, shared: bool) -> str:
-    """What the names of a recording's outputs begin with: its name without the extension.
+    """What the names of a recording's outputs begin with: its name without the extension of media.
 
     `shared` says that another recording in the folder has the same `family`: then the extension stays, so
     that `a.mp3` and `a.wav` keep their transcripts apart.
     """
-    wanted = name if shared else name.rpartition(".")[0]
+    wanted = name if shared else stem(name)
     base = _printable(wanted.replace("/", "_"), "_")
     if base == wanted and len(os.fsencode(base)) <= _BASE_BYTES:
         return base

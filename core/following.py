@@ -42,7 +42,9 @@ class Selection:
     def wants(self, file: RemoteFile) -> bool:
         """Whether a file is a recording that is to be taken."""
         here = self.recursive or not file.folders
-        return bool(file.content) and not file.made_from and here and is_watched(file.path)
+        if not here or not file.content or file.made_from:
+            return False
+        return is_watched(file.path, file.media_type)
 
 
 class Timetable:

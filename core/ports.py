@@ -125,8 +125,8 @@ class Prepared(Protocol):
 @runtime_checkable
 class Linked(Protocol):
     """An adapter that can fetch what a link of its platform points to. Whoever can post a link gets a
-    transcript of it, so it covers only what the operator opened: files in watched folders, and what anybody
-    with the link may read."""
+    transcript of it, so it hands out only what anybody with the link may read, and more only where the
+    operator's settings say so."""
 
     def covers(self, url: str) -> bool:
         """Whether `url` is a link of this platform. Cheap."""

@@ -43,11 +43,12 @@ class RemoteFile:
     where the platform tells that, else another prefix and its own hash; empty for what is no real file.
     Sizes are bytes.
 
-    `downloadable`: its owner lets others have the bytes, and so may whoever put a shortcut to it here.
-    `appeared` is when it came here, Unix time by the platform's clock, None if unknown. `owner` is an opaque
-    id. `seconds` is how long it plays, where the platform knows. `target` is the id of the file behind a
-    shortcut. `made_from` is the content key of the recording that it is a transcript of, if this service made
-    it and it can be told.
+    `downloadable`: its owner lets others have the bytes and, where only a shortcut to it lies here, it can be
+    told that those around that may read it. `appeared` is when it came here, Unix time by the platform's
+    clock, None if unknown. `owner` is an opaque id. `media_type` is None where the platform tells none, and
+    `seconds` is how long it plays, where that is known. `target` is the id of the file behind a shortcut.
+    `made_from` is the content key of the recording that it is a transcript of, if this service made it and it
+    can be told.
     """
 
     id: str

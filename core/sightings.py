@@ -50,6 +50,11 @@ class Sighting:
         """The path that people see."""
         return self.shown or self.path
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is in it yet, rather than nothing that we are told of."""
+        return not self.size and not (self.revision and self.content == UNREAD)
+
     def look(self) -> Look:
         """What an entry keeps of it."""
         return {

@@ -86,7 +86,7 @@ class Watched:
             elif entry is not None and entry.content == UNREAD and before == sighting:
                 continue  # `postpone` says when it is tried again
             if before != sighting or sighting.busy or path not in self._pending:
-                self._await(path, now + (self._settle if sighting.size else self._empty_settle))
+                self._await(path, now + (self._empty_settle if sighting.is_empty else self._settle))
 
     def lose(self, path: str, now: float) -> None:
         """Take note that there is no file at `path`."""

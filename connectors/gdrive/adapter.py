@@ -11,9 +11,9 @@ from typing import Final
 from aiohttp import web
 from redis.exceptions import RedisError
 
-from connectors.gdrive import comments
+from connectors.gdrive import comments, fetching
 from connectors.gdrive.connecting import GDriveConnecting
-from connectors.gdrive.links import id_in
+from connectors.gdrive.links import id_in, is_of_folder
 from connectors.gdrive.place import DrivePlace
 from connectors.gdrive.push import PATH, Channels
 from connectors.gdrive.settings import GDriveSettings, check
@@ -24,19 +24,17 @@ from core.following import Rhythm
 from core.leases import alone
 from core.model import Job, Stage, Transcript
 from core.output_plans import Contents
+from core.places import Keyring
 from core.ports import AdapterContext, Submit
 from core.registry import FORMATS, load
-from core.remote import Changed, Output, RemoteFile
+from core.remote import Output, RemoteFile
 from core.settings import load_settings
 from core.tending import Opened
 
 logger = logging.getLogger(__name__)
 
 _AGAIN_SECONDS: Final = 60.0
-_CLOSED: Final = (
-    "Not everybody who has this link to Google Drive may open it. Share the file with anybody who has the "
-    "link, or share the file itself here."
-)
+_SAID_AT_MOST: Final = 1000
 
 
 def create(context: AdapterContext) -> GDriveFolders:
@@ -58,6 +56,8 @@ class GDriveFolders(CloudFolders):
         check(settings, context.settings)
         self._drive = GDriveConnecting(settings, pause=pause)
         super().__init__(context, self._drive, rhythm=rhythm)
+        self._keyring = Keyring(context.store, context.settings, self._drive.name)
+        self._said: dict[str, str] = {}  # by job
         url = context.settings.public_url
         pushed = url is not None and settings.push is not False
         self.channels = Channels(context.store, url, self.nudge) if url is not None and pushed else None
@@ -100,13 +100,13 @@ class GDriveFolders(CloudFolders):
     async def deliver(self, transcript: Transcript, job: Job) -> str:
         """See the base class."""
         receipt = await super().deliver(transcript, job)
-        await self._comment(job, comments.DONE)
+        await self._comment_at_end(job, comments.DONE)
         return receipt
 
     async def report_failure(self, job: Job, message: str) -> str:
         """See the base class."""
         receipt = await super().report_failure(job, message)
-        await self._comment(job, comments.FAILED)
+        await self._comment_at_end(job, comments.FAILED)
         return receipt
 
     # links
@@ -120,31 +120,32 @@ class GDriveFolders(CloudFolders):
         file_id = id_in(url)
         if file_id is None:
             raise Rejected("This is no link to a file in Google Drive. Copy it with Share, Copy link.")
-        place, file = await self._behind(file_id)
-        await _fetch(place, file, into)
+        if is_of_folder(url):
+            raise Rejected(fetching.FOLDER)
+        limit = self.context.settings.max_bytes
+        within = None if self._drive.settings.links == "open" else await self._watched(file_id)
+        if within is not None:
+            place, file = within
+            await fetching.fetch(place.client, file, into, limit=limit)
+            return
+        accounts = await self._keyring.all()
+        if not accounts and (own := await self._drive.from_settings()) is not None:
+            accounts = [own]  # those in settings are on record soon after the start
+        await fetching.fetch_open(self._drive, accounts, file_id, into, limit=limit)
 
-    async def _behind(self, file_id: str) -> tuple[DrivePlace, RemoteFile]:
-        """What a link leads to, and a way to it: what one account may not see another one perhaps may."""
-        everybodys = self._drive.settings.links == "open"
-        denied: AuthFailed | None = None
-        asked: set[str] = set()
+    async def _watched(self, file_id: str) -> tuple[DrivePlace, RemoteFile] | None:
+        """A file in one of the watched folders, as far as we get into them."""
         for folder in await self.folders.all():
             try:
                 opened = await self.tended.opened(folder.id)
                 if opened is None or not isinstance(place := opened.place, DrivePlace):
                     continue
-                file = None if everybodys else await place.look(file_id)
-                if file is None and folder.account not in asked:
-                    file = await place.public(file_id)
-                asked.add(folder.account)
-            except AuthFailed as error:
-                denied = error
+                file = await place.look(file_id)
+            except AuthFailed:  # with the same account it is tried as an open one, which tells
                 continue
             if file is not None:
                 return place, file
-        if denied is not None and not asked:
-            raise denied
-        raise Rejected(_CLOSED)
+        return None
 
     # what runs beside
 
@@ -165,7 +166,16 @@ class GDriveFolders(CloudFolders):
                 delay = _AGAIN_SECONDS
             await asyncio.sleep(delay)
 
+    async def _comment_at_end(self, job: Job, text: str) -> None:
+        await self._comment(job, text)
+        self._said.pop(job.id, None)
+
     async def _comment(self, job: Job, text: str) -> None:
+        if self._said.get(job.id) == text:
+            return
+        if len(self._said) >= _SAID_AT_MOST:  # of jobs that were never finished here
+            self._said.clear()
+        self._said[job.id] = text
         try:
             address = FileAddress.of(job.recording)
             opened = await self.tended.opened(address.folder)
@@ -175,14 +185,3 @@ class GDriveFolders(CloudFolders):
                 await comments.put(opened.place.client, address.file, job.id, text)
         except (ErniError, RedisError, OSError) as error:
             logger.debug("no comment on job %s: %s", job.id, type(error).__name__)
-
-
-async def _fetch(place: DrivePlace, file: RemoteFile, into: Path) -> None:
-    if not file.content:
-        raise Rejected("What this link leads to is no file with sound. Share the recording.")
-    if not file.downloadable:
-        raise Rejected("The owner of this file does not let others download it. Ask for that to be allowed.")
-    try:
-        await place.download(file, into)
-    except Changed:
-        raise Rejected("This file was replaced or taken away just now. Share the link again.") from None

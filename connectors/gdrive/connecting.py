@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any, Final
 
@@ -140,16 +141,29 @@ class GDriveConnecting:
     def open(self, folder: WatchedFolder, credentials: Credentials) -> DrivePlace:
         """See the port. Folders of one account share its connections."""
         credentials = self._resolved(credentials)
-        fingerprint = credentials.fingerprint
-        client, users = self._clients.get(fingerprint) or (self._client(credentials.secret), 0)
-        self._clients[fingerprint] = client, users + 1
         return DrivePlace(
-            client,
+            self._borrow(credentials),
             folder.id,
             recursive=folder.recursive,
             owns_nothing=owns_nothing(credentials.secret),
-            done=lambda: self._release(fingerprint),
+            done=lambda: self._release(credentials.fingerprint),
         )
+
+    @asynccontextmanager
+    async def using(self, credentials: Credentials) -> AsyncIterator[DriveClient]:
+        """The way into an account for a while. Raises AuthFailed if there is none."""
+        credentials = await self.resolved(credentials)
+        client = self._borrow(credentials)
+        try:
+            yield client
+        finally:
+            self._release(credentials.fingerprint)
+
+    def _borrow(self, credentials: Credentials) -> DriveClient:
+        fingerprint = credentials.fingerprint
+        client, users = self._clients.get(fingerprint) or (self._client(credentials.secret), 0)
+        self._clients[fingerprint] = client, users + 1
+        return client
 
     def _release(self, fingerprint: str) -> None:
         client, users = self._clients.pop(fingerprint)

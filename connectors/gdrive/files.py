@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
 
-from core.filenames import valid_name
+from core.filenames import folded, stem, valid_name
 from core.remote import Held, RemoteFile
 
 Json = Mapping[str, Any]
@@ -15,6 +16,7 @@ Json = Mapping[str, Any]
 FOLDER: Final = "application/vnd.google-apps.folder"
 SHORTCUT: Final = "application/vnd.google-apps.shortcut"
 DOCUMENT: Final = "application/vnd.google-apps.document"
+_GOOGLES: Final = "application/vnd.google-apps"  # folders, documents and the like, which have no bytes
 
 FIELDS: Final = (
     "id,name,mimeType,trashed,parents,driveId,size,md5Checksum,sha256Checksum,headRevisionId,modifiedTime,"
@@ -46,7 +48,7 @@ def parent_of(told: Json) -> str:
 
 def content_key(told: Json) -> str:
     """See `RemoteFile.content`; documents, shortcuts and empty files have none."""
-    if size_of(told) <= 0 or str(told.get("mimeType", "")).startswith("application/vnd.google-apps"):
+    if size_of(told) <= 0 or str(told.get("mimeType", "")).startswith(_GOOGLES):
         return ""
     if told.get("sha256Checksum"):
         return f"sha256:{told['sha256Checksum']}"
@@ -61,30 +63,47 @@ def size_of(told: Json) -> int:
 def remote_file(
     told: Json, folders: tuple[str, ...], behind: Json | None = None, *, theirs: bool = True
 ) -> RemoteFile:
-    """A file in the watched folder; `behind` is what a shortcut leads to, and `theirs` says whether who put
-    it there may read that."""
-    real = told if behind is None else behind
-    made_from = "" if behind is not None else (told.get("appProperties") or {}).get(MADE_FROM, "")
+    """A file in the watched folder; `behind` is what a shortcut leads to, and `theirs` says whether those
+    around it may read that. Else only what the shortcut itself says is told."""
+    if behind is None:
+        made_from = (told.get("appProperties") or {}).get(MADE_FROM, "")
+        return _file(told, told, folders, name=str(told["name"]), made_from=made_from)
+    target = str(behind["id"])
+    if theirs:
+        return _file(told, behind, folders, name=_shown(told["name"], behind["name"]), target=target)
+    kind = str((told.get("shortcutDetails") or {}).get("targetMimeType") or "")
+    return replace(
+        _file(told, told, folders, name=str(told["name"]), target=target),
+        content="" if kind.startswith(_GOOGLES) else f"shortcut:{target}",  # so that it is noticed
+        revision=f"shortcut:{target}",
+        downloadable=False,
+        media_type=kind or None,
+    )
+
+
+def _file(
+    told: Json, real: Json, folders: tuple[str, ...], *, name: str, target: str = "", made_from: str = ""
+) -> RemoteFile:
+    """What lies there as `told`, with the content of `real`."""
     people = real.get("owners") or [real.get("lastModifyingUser") or {}]
     length = (real.get("videoMediaMetadata") or {}).get("durationMillis")
-    created = _seconds(told.get("createdTime"))
     content = content_key(real)
     return RemoteFile(
         id=told["id"],
-        name=valid_name(told["name"] if behind is None else _shown(told["name"], behind["name"])),
-        folders=tuple(valid_name(name) for name in folders),
+        name=valid_name(name),
+        folders=tuple(valid_name(each) for each in folders),
         parent=parent_of(told),
         size=size_of(real),
         # Drive's time of the last change is also that of a new name; of content the revision tells.
         modified=round((_seconds(real.get("createdTime")) or 0.0) * 1e9),
         revision=str(real.get("headRevisionId") or content),
         content=content,
-        downloadable=theirs and bool((real.get("capabilities") or {}).get("canDownload", True)),
-        appeared=created,
+        downloadable=bool((real.get("capabilities") or {}).get("canDownload", True)),
+        appeared=_seconds(told.get("createdTime")),
         owner=people[0].get("permissionId"),
         media_type=real.get("mimeType"),
         seconds=int(length) / 1000 if length is not None else None,
-        target="" if behind is None else str(behind["id"]),
+        target=target,
         made_from=made_from,
     )
 
@@ -123,8 +142,8 @@ def quoted(text: str) -> str:
 
 def _shown(name: str, target: str) -> str:
     """The name of a shortcut, which may lack the ending that says what it leads to."""
-    ending = target.rpartition(".")[2].lower()
-    return name if name.lower().endswith(f".{ending}") or "." not in target else target
+    ending = folded(target.removeprefix(stem(target)))
+    return name if folded(name).endswith(ending) else target
 
 
 def _seconds(text: object) -> float | None:

@@ -27,6 +27,11 @@ def id_in(url: str) -> str | None:
     return text if _ID.fullmatch(text) else None
 
 
+def is_of_folder(url: str) -> bool:
+    """Whether a link of Drive says itself that it leads to a folder."""
+    return urlsplit(url.strip()).path.startswith(("/drive/", "/folderview"))
+
+
 def is_id(text: str) -> bool:
     """Whether a text may be an id itself."""
     return _ID.fullmatch(text) is not None

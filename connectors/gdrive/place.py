@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from connectors.gdrive.audience import FIELDS_FOR_IT, is_open
 from connectors.gdrive.client import DriveClient
-from connectors.gdrive.files import is_folder, remote_file
 from connectors.gdrive.writing import Writing
-from core.remote import RemoteFile
 
 
 class DrivePlace(Writing):
@@ -38,13 +35,6 @@ class DrivePlace(Writing):
     async def start(self, log: str) -> str:
         """The page token from which changes of now on are told."""
         return await self._start(log)
-
-    async def public(self, file_id: str) -> RemoteFile | None:
-        """A file, here or elsewhere, that anybody with the link may read; None for others."""
-        told = await self._client.file(file_id, FIELDS_FOR_IT)
-        if told is None or told.get("trashed") or is_folder(told) or not is_open(told):
-            return None
-        return remote_file(told, ())
 
     async def close(self) -> None:
         """See the port."""

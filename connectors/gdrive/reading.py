@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from connectors.gdrive import download
-from connectors.gdrive.audience import FIELDS_FOR_IT, is_theirs
 from connectors.gdrive.client import EVERYWHERE, DriveClient, together
 from connectors.gdrive.files import FIELDS, SHORTCUT, Json, is_folder, parent_of, quoted, remote_file
+from connectors.gdrive.shortcuts import Shortcuts
 from connectors.gdrive.tree import Tree
 from connectors.gdrive.troubles import NO_STORAGE, READ_ONLY, Refused
 from core.errors import AuthFailed
@@ -42,17 +42,19 @@ class Reading:
         self._log: str | None = None
         self._drive = ""  # the shared drive that it lies in
         self._tree = Tree(root, self._get)
-        self._shortcuts: dict[str, set[str]] = {}  # by what they lead to
+        self._shortcuts = Shortcuts(client)
+        self._reached = ""  # the cursor up to which shortcuts are known
 
     async def listing(self) -> AsyncIterator[Page]:
         """See the port."""
         log = await self._find_log()
         cursor = f"{log}:{await self._start(log)}"
         self._tree = tree = Tree(self._root, self._get)
-        self._shortcuts = {}
+        self._shortcuts, self._reached = Shortcuts(self._client), ""
         async for files in self._walk(self._root, ()):
             yield Page(items=tuple(files), cursor=cursor)
         tree.complete = True
+        self._reached = cursor
 
     async def changes(self, cursor: str) -> Page:
         """See the port. What is told of a file is as it is now, not as it was at a change."""
@@ -61,6 +63,9 @@ class Reading:
             raise CursorLost
         mine: dict[str, Any] = {"driveId": log} if log else {}
         try:
+            if cursor != self._reached:  # we go on where another process ended
+                await self._shortcuts.find(self._corpus)
+                self._reached = cursor
             answer = await self._client.ask(
                 lambda drive: drive.changes().list(
                     pageToken=token,
@@ -89,9 +94,10 @@ class Reading:
         after = following or answer.get("newStartPageToken")
         if after is None:
             raise CursorLost
+        self._reached = f"{log}:{after}"
         return Page(
             items=tuple(news.items),
-            cursor=f"{log}:{after}",
+            cursor=self._reached,
             more=following is not None,
             unclear=news.unclear,
         )
@@ -126,6 +132,11 @@ class Reading:
         return Readiness(usable=True)
 
     # the parts
+
+    @property
+    def _corpus(self) -> dict[str, Any]:
+        """Where to look for files."""
+        return {"corpora": "drive", "driveId": self._log} if self._log else {}
 
     async def _get(self, file_id: str) -> Json | None:
         return await self._client.file(file_id, FIELDS)
@@ -182,7 +193,6 @@ class Reading:
     async def _page(self, folder: str, token: str | None) -> tuple[Iterable[Json], str | None]:
         """Part of what is in a folder, and the token for the rest. A token that ran out begins anew."""
         more = {} if token is None else {"pageToken": token}
-        corpus: dict[str, Any] = {"corpora": "drive", "driveId": self._log} if self._log else {}
         try:
             answer = await self._client.ask(
                 lambda drive: drive.files().list(
@@ -190,7 +200,7 @@ class Reading:
                     pageSize=_PAGE,
                     fields=_LISTED,
                     **more,
-                    **corpus,
+                    **self._corpus,
                     **EVERYWHERE,
                 )
             )
@@ -215,18 +225,7 @@ class Reading:
         """The same where it is known to be there. Shortcuts to files are followed, not those to folders."""
         if told.get("mimeType") != SHORTCUT:
             return remote_file(told, names)
-        target = str((told.get("shortcutDetails") or {}).get("targetId") or "")
-        try:
-            behind = await self._client.file(target, FIELDS_FOR_IT) if target else None
-        except Refused as error:
-            if error.status != 403:
-                raise
-            behind = None  # anybody may put one there, so it must not stop the rest
-        if target:
-            self._shortcuts.setdefault(target, set()).add(told["id"])
-        if behind is None or behind.get("trashed") or is_folder(behind):
-            return None
-        return remote_file(told, names, behind, theirs=is_theirs(told, behind))
+        return await self._shortcuts.follow(told, names)
 
     async def _hear(self, news: _News, file_id: str, told: Json | None) -> None:
         """Something changed: `told` is what it is now, None if it is gone or out of sight."""
@@ -240,7 +239,7 @@ class Reading:
             return
         file = None if told is None else await self._remote(told)
         news.items.append(Gone(id=file_id) if file is None else file)
-        for shortcut in tuple(self._shortcuts.get(file_id, ())):
+        for shortcut in self._shortcuts.to(file_id):
             through = await self.look(shortcut)
             news.items.append(Gone(id=shortcut) if through is None else through)
 

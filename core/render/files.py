@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from core.filenames import MEDIA_SUFFIXES, output_base, output_names
+from core.filenames import output_base, output_names
 from core.model import Recording, Transcript
 from core.registry import FORMATS, load
 
@@ -24,9 +24,7 @@ def rendered(transcript: Transcript, recording: Recording, formats: Sequence[str
     if not transcript.utterances:
         return []
     entries = {name: FORMATS[name] for name in formats if name in FORMATS}
-    stem, dot, ending = recording.name.rpartition(".")
-    ends = stem and dot and ending.lower() in MEDIA_SUFFIXES  # titles may have dots, but no ending
-    base = output_base(f"{stem if ends else recording.name}.", shared=False)
+    base = output_base(recording.name, shared=False)
     names = output_names(base, [entry.suffix for entry in entries.values()])
     return [
         Rendered(format=name, name=names[entry.suffix], data=load(entry.render)(transcript, recording))

@@ -66,6 +66,7 @@ class Desk:
     jobs: MemoryJobs = field(default_factory=MemoryJobs)
     key: str = field(default_factory=Vault.new_key)
     public_url: str | None = None
+    max_bytes: int | None = None
     rhythm: Rhythm = RHYTHM
     settings: dict[str, Any] = field(default_factory=dict)
     _places: list[DrivePlace] = field(default_factory=list)
@@ -73,7 +74,8 @@ class Desk:
 
     @property
     def context(self) -> AdapterContext:
-        changes = {} if self.public_url is None else {"ERNI_PUBLIC_URL": self.public_url}
+        changes: dict[str, Any] = {} if self.public_url is None else {"ERNI_PUBLIC_URL": self.public_url}
+        changes |= {} if self.max_bytes is None else {"ERNI_MAX_BYTES": self.max_bytes}
         settings = load_settings(
             Settings,
             ERNI_DATA_DIR=self.tmp_path,

@@ -7,6 +7,7 @@ import contextlib
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from core.ports import Adapter, Linked, Routed, Welcoming
 from core.registry import ADAPTERS, load
 from core.tasks import end
 from core.testing import MemoryStore
-from tests.adapters.gdrive_desk import TALK, Desk, Way, desk, job_of, key_path, saying
+from tests.adapters.gdrive_desk import TALK, Desk, Way, desk, job_of, key_path, refresh_token, saying
 from tests.vendors.gdrive import SCOPE, backend_error, rate_limited
 from tests.vendors.gdrive_model import DOCUMENT
 
@@ -136,6 +137,46 @@ async def test_a_replaced_recording_gets_a_new_one_a_renamed_moved_or_commented_
             await adapter.fetch(first, at.tmp_path / "fetched")
 
 
+@both
+@pytest.mark.parametrize(
+    ("name", "base"),
+    [
+        (
+            "Weekly sync - 2026/11/20 10:00 CET - Recording",
+            "Weekly sync - 2026_11_20 10:00 CET - Recording",
+        ),
+        ("v1.2 sync", "v1.2 sync"),
+    ],
+)
+async def test_a_recording_whose_name_has_no_ending_is_known_by_its_type(
+    at: Desk, name: str, base: str
+) -> None:
+    """As Google Meet saves them."""
+    await at.watch()
+    adapter, intake, server = at.open(), Intake(), at.server
+    async with running(adapter, intake):
+        file = server.upload(at.inbox, name, TALK, by=at.anna, mime_type="video/mp4")
+        server.upload(at.inbox, "minutes", b"text", by=at.anna, mime_type="text/plain")
+        server.upload(at.inbox, "b.mp4.crdownload", TALK, by=at.anna, mime_type="video/mp4")
+        server.upload(at.inbox, "v1.3 sync", TALK * 2, by=at.anna, mime_type="video/mp4")
+        by_name = {recording.name: recording for recording in await intake.count(2)}
+        assert set(by_name) == {name, "v1.3 sync"}
+        recording = by_name[name]
+        await adapter.report_failure(job_of(recording), "There is no sound in it.")
+        assert set(at.texts(notes=True)) == {f"{base}.transcript-error.txt"}
+        await answered(at, adapter, recording)
+        await quiet(at, intake)
+        assert (at.tmp_path / "fetched").read_bytes() == TALK
+        assert set(at.texts()) == {f"{base}.transcript.txt"}
+        assert at.texts(notes=True) == {}
+        server.make_shortcut(file, at.inbox, name="Sync", by=at.anna)
+        *_, through = await intake.count(3)
+        assert (through.name, through.content_key) == ("Sync", recording.content_key)
+        server.replace(file, TALK * 3, by=at.anna)
+        again = await intake.count(5)
+    assert sorted(one.name for one in again) == sorted([name, name, "Sync", "Sync", "v1.3 sync"])
+
+
 async def test_a_copy_is_a_share_of_its_own_with_the_same_content(at: Desk) -> None:
     await at.watch()
     adapter, intake = at.open(), Intake()
@@ -205,7 +246,25 @@ async def test_what_changed_while_it_was_off_is_found_from_where_it_was(at: Desk
     async with running(at.open(), intake):
         await intake.count(2)
         await quiet(at, intake)
-    assert len(at.server.called("files.list")) == lists
+    [one] = at.server.called("files.list")[lists:]  # what shortcuts there are
+    assert "shortcut" in one.params["q"]
+
+
+async def test_a_recording_behind_a_shortcut_that_was_replaced_while_it_was_off_is_found(at: Desk) -> None:
+    await at.watch()
+    intake = Intake()
+    target = at.server.upload(at.home, "talk.mp3", TALK)
+    shortcut = at.server.make_shortcut(target, at.inbox)
+    async with running(at.open(), intake):
+        await intake.count(1)
+        await quiet(at, intake)
+    at.server.replace(target, TALK * 2)
+    adapter = at.open()
+    async with running(adapter, intake):
+        _, again = await intake.count(2)
+        await adapter.fetch(again, at.tmp_path / "fetched")
+    assert json.loads(again.address)["file"] == shortcut.id
+    assert (at.tmp_path / "fetched").read_bytes() == TALK * 2
 
 
 async def test_two_services_that_watch_one_folder_submit_the_same_shares(at: Desk) -> None:
@@ -452,6 +511,23 @@ async def test_comments_where_they_are_wanted(at: Desk) -> None:
     await adapter.deliver(saying("hello", good.recording), good)  # comments are not worth a failure
 
 
+async def test_comments_cost_no_call_for_every_report(at: Desk) -> None:
+    await at.watch(options={"comments": "yes"})
+    adapter, intake = at.open(), Intake()
+    at.server.upload(at.inbox, "a.mp3", TALK)
+    async with running(adapter, intake):
+        [recording] = await intake.count(1)
+    for report in range(50):
+        await adapter.progress(job_of(recording), Stage.RECOGNISING, report / 50)
+    await adapter.deliver(saying("hello", recording), job_of(recording))
+    for method in ("comments.list", "comments.create"):
+        assert len(at.server.called(method)) == 2
+    at.server.fail("comments.list", *[backend_error()] * 20)
+    for report in range(50):
+        await adapter.progress(job_of(recording, 2), Stage.RECOGNISING, report / 50)
+    assert len(at.server.called("comments.list")) <= 2 + 4
+
+
 # Links
 
 
@@ -493,6 +569,31 @@ async def test_links_into_watched_folders_are_fetched_where_the_operator_says_so
         await adapter.fetch_link(f"https://drive.google.com/file/d/{outside.id}/view", into)
 
 
+async def test_the_name_of_what_a_shortcut_leads_to_is_not_told_either(at: Desk) -> None:
+    server = at.server
+    await at.watch()
+    bo = server.person("bo@example.com")
+    server.share(at.inbox, bo, "writer")
+    secret = server.upload(at.home, "Layoffs in March.mp3", TALK, by=at.anna)
+    server.make_shortcut(secret, at.inbox, name="Look", by=bo)
+    adapter, intake = at.open(), Intake()
+    async with running(adapter, intake):
+        [recording] = await intake.count(1)
+        assert recording.name == "Look"
+        await adapter.report_failure(job_of(recording), "This shortcut ...")
+        server.rename(secret, "Layoffs in April.mp3")
+        server.replace(secret, TALK * 2)
+        await quiet(at, intake)
+        [(name, [text])] = at.texts(notes=True).items()
+        assert "Layoffs" not in name + text + json.dumps(asdict(recording), default=str)
+        server.share(secret, bo, "reader")
+        _, again = await intake.count(2)
+        assert again.name == "Layoffs in April.mp3"
+        await answered(at, adapter, again)
+    assert at.texts(notes=True) == {}
+    assert set(at.texts()) == {"Layoffs in April.transcript.txt"}
+
+
 async def test_a_shortcut_hands_out_nothing_that_who_put_it_there_may_not_read(at: Desk) -> None:
     """The service sees a file that Bo does not; he knows its id."""
     server = at.server
@@ -515,11 +616,92 @@ async def test_a_shortcut_hands_out_nothing_that_who_put_it_there_may_not_read(a
     assert (at.tmp_path / "fetched").read_bytes() == TALK
 
 
-async def test_without_a_watched_folder_no_link_is_fetched(at: Desk) -> None:
+async def test_links_are_fetched_with_any_account_that_is_connected(at: Desk) -> None:
+    """Also if nothing of it is watched, or the first one does not work any more."""
     file = at.server.upload(at.inbox, "a.mp3", TALK)
     at.server.share(file, None, "reader")
-    with pytest.raises(Rejected):
-        await at.open().fetch_link(f"https://drive.google.com/file/d/{file.id}/view", at.tmp_path / "fetched")
+    url, into = f"https://drive.google.com/file/d/{file.id}/view", at.tmp_path / "fetched"
+    nobody = r"No Google account is connected to fetch links with. Run `erni-audio connect gdrive`\."
+    with pytest.raises(AuthFailed, match=nobody):
+        await at.open().fetch_link(url, into)
+    assert at.server.calls == []
+    keyring = Keyring(at.store, at.context.settings, "gdrive")
+    revoked = replace(at.credentials, account="a", label="a", secret=refresh_token(at.server, at.anna))
+    await keyring.save(replace(revoked, secret=revoked.secret.replace("1//", "2//")))
+    with pytest.raises(AuthFailed, match="access was taken back"):
+        await at.open().fetch_link(url, into)
+    await keyring.save(at.credentials)
+    await at.open().fetch_link(url, into)
+    assert into.read_bytes() == TALK
+    at.server.unshare(file, None)
+    with pytest.raises(Rejected, match="Not everybody who has this link"):
+        await at.open().fetch_link(url, into)
+
+
+@pytest.mark.parametrize("at", ["shared drive"], indirect=True)
+async def test_links_are_fetched_with_the_account_in_settings(at: Desk) -> None:
+    file = at.server.upload(at.inbox, "a.mp3", TALK)
+    at.server.share(file, None, "reader")
+    at.settings |= {"GDRIVE_CREDENTIALS": key_path(at)}
+    url, into = f"https://drive.google.com/file/d/{file.id}/view", at.tmp_path / "fetched"
+    await at.open().fetch_link(url, into)
+    assert into.read_bytes() == TALK
+
+
+@pytest.mark.parametrize("links", ["open", "watched"])
+async def test_a_link_to_a_folder_says_so(at: Desk, links: str) -> None:
+    await at.watch()
+    at.settings["GDRIVE_LINKS"] = links
+    adapter, into = at.open(), at.tmp_path / "fetched"
+    text = "This link leads to a folder. Share a link to the recording in it."
+    with pytest.raises(Rejected, match=text):
+        await adapter.fetch_link(f"https://drive.google.com/drive/folders/{at.inbox.id}?usp=sharing", into)
+    assert at.server.calls == []
+    inner = at.server.folder(at.inbox, "inner")
+    url = f"https://drive.google.com/open?id={inner.id}"
+    with pytest.raises(Rejected, match="Not everybody who has this link"):
+        await adapter.fetch_link(url, into)
+    at.server.share(inner, None, "reader")
+    with pytest.raises(Rejected, match=text):
+        await adapter.fetch_link(url, into)
+
+
+async def test_a_link_to_a_shortcut_that_is_not_followed_says_so(at: Desk) -> None:
+    server = at.server
+    await at.watch()
+    at.settings["GDRIVE_LINKS"] = "watched"
+    bo = server.person("bo@example.com")
+    server.share(at.inbox, bo, "writer")
+    shortcut = server.make_shortcut(server.upload(at.home, "board.mp3", TALK), at.inbox, by=bo)
+    url, into = "https://drive.google.com/file/d/{}/view", at.tmp_path / "fetched"
+    with pytest.raises(Rejected, match="This shortcut leads to a file that may not be downloaded, or that"):
+        await at.open().fetch_link(url.format(shortcut.id), into)
+    carl = server.person("carl@example.com")
+    kept = server.upload(carl, "kept.mp3", TALK)
+    server.share(kept, None, "reader")
+    server.forbid_download(kept)
+    with pytest.raises(Rejected, match="The owner of this file does not let others download it"):
+        await at.open().fetch_link(url.format(kept.id), into)
+    assert not into.exists()
+
+
+@pytest.mark.parametrize("links", ["open", "watched"])
+async def test_links_to_what_is_too_large_are_refused_before_a_byte_comes(at: Desk, links: str) -> None:
+    await at.watch()
+    at.settings["GDRIVE_LINKS"] = links
+    at.max_bytes = 2000
+    small, large = (at.server.upload(at.inbox, "a.mp3", bytes(size)) for size in (2000, 2001))
+    into = at.tmp_path / "fetched"
+    for file in (small, large):
+        at.server.share(file, None, "reader")
+    url = "https://drive.google.com/file/d/{}/view"
+    await at.open().fetch_link(url.format(small.id), into)
+    assert len(into.read_bytes()) == 2000
+    downloads = len(at.server.called("download"))
+    text = "This recording is larger than the limit here. Share it in parts, or as audio."
+    with pytest.raises(Rejected, match=text):
+        await at.open().fetch_link(url.format(large.id), into)
+    assert len(at.server.called("download")) == downloads
 
 
 # Settings

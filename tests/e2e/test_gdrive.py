@@ -150,6 +150,18 @@ async def test_a_recording_is_answered_beside_it_and_the_log_is_discreet(tmp_pat
         assert "Unclosed" not in place.log
 
 
+async def test_a_recording_as_google_meet_saves_it_needs_no_ending(tmp_path: Path) -> None:
+    name = "Weekly sync - 2026/11/20 10:00 CET - Recording"
+    shown = name.replace("/", "_")
+    async with drive(tmp_path) as place, place.running() as process:
+        sound = record(tmp_path / "meet.wav", 4, 220).read_bytes()
+        place.server.upload(place.inbox, name, sound, by=place.anna, mime_type="video/mp4")
+        await place.until(lambda: len(place.server.files_in(place.inbox)) >= 3, process)
+        outputs = {file.name: file.text for file in place.server.files_in(place.inbox) if file.name != name}
+    assert set(outputs) == {f"{shown}.transcript.md", f"{shown}.transcript.srt"}
+    assert long_words(outputs[f"{shown}.transcript.srt"])
+
+
 async def test_google_tells_of_changes_and_after_a_restart_it_still_does(tmp_path: Path) -> None:
     async with drive(tmp_path, ERNI_PUBLIC_URL=PUBLIC, DRIVE_CHANGES="3600") as place:
         push = place.server.push

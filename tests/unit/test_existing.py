@@ -34,6 +34,19 @@ def test_lengths_are_guessed_by_the_kind_of_file(name: str, rate: int) -> None:
     assert guess_seconds(name, rate * 60) == 60.0
 
 
+@pytest.mark.parametrize(
+    ("name", "kind", "rate"),
+    [
+        ("Weekly sync", "video/mp4", 60_000),
+        ("v1.2 sync", "video/mp4", 60_000),
+        ("Weekly sync", "audio/mp4", 6_000),
+        ("a.wav", "video/mp4", 32_000),
+    ],
+)
+def test_without_an_ending_the_type_tells(name: str, kind: str, rate: int) -> None:
+    assert guess_seconds(name, rate * 60, kind) == 60.0
+
+
 class Told(FakePlace):
     """A platform that knows how long some files play."""
 
@@ -44,6 +57,8 @@ class Told(FakePlace):
 
 def _told(item: object) -> RemoteFile:
     assert isinstance(item, RemoteFile)
+    if item.name == "Weekly sync":
+        return replace(item, media_type="video/mp4")
     return replace(item, seconds=90.0) if item.name.startswith("known") else item
 
 
@@ -64,6 +79,11 @@ async def test_only_what_would_be_taken_is_counted() -> None:
     assert told[-1] == tally
     here = await count(FakePlace(cloud), Selection(since=0.0, recursive=False), told.append)
     assert here.files == 1
+
+
+async def test_what_is_a_video_by_its_type_is_counted_as_one() -> None:
+    found = await count(Told(cloud_with(["Weekly sync", "other"])), Selection(since=0.0), lambda _: None)
+    assert found == Tally(files=1, size=6_000, seconds=0.1, guessed=True)
 
 
 async def test_lengths_that_are_known_are_not_guessed() -> None:

@@ -12,12 +12,13 @@ from google.auth.exceptions import RefreshError, TransportError
 
 from connectors.gdrive.credentials import google_credentials, owns_nothing, person, service_account
 from connectors.gdrive.files import held, remote_file
-from connectors.gdrive.links import id_in, is_id
+from connectors.gdrive.links import id_in, is_id, is_of_folder
 from connectors.gdrive.settings import GDriveSettings, check
 from connectors.gdrive.transport import LostConnection, Threads
 from connectors.gdrive.tree import Tree
 from connectors.gdrive.troubles import Lost, translated
 from core.errors import AuthFailed, Misconfigured, Rejected, Transient
+from core.following import Selection
 from core.settings import Settings, load_settings
 
 refused: Any = RefreshError  # which is not typed
@@ -230,3 +231,65 @@ def test_what_drive_leaves_out_is_borne() -> None:
     behind = {"id": "2", "name": "talk.MP3", "size": "5", "md5Checksum": "ab"}
     assert remote_file({"id": "1", "name": "Our talk.mp3"}, (), behind).name == "Our talk.mp3"
     assert json.loads(json.dumps(remote_file(told, (), behind).target)) == "2"
+
+
+@pytest.mark.parametrize(
+    ("name", "target", "shown"),
+    [
+        ("Our talk", "talk.mp3", "talk.mp3"),
+        ("Our talk.MP3", "talk.mp3", "Our talk.MP3"),
+        ("Our talk", "v1.2 sync", "Our talk"),
+        ("Our talk", "Weekly sync", "Our talk"),
+    ],
+)
+def test_a_shortcut_keeps_its_name_unless_it_lacks_the_ending(name: str, target: str, shown: str) -> None:
+    behind = {"id": "2", "name": target, "mimeType": "video/mp4"}
+    assert remote_file({"id": "1", "name": name}, (), behind).name == shown
+
+
+def test_of_a_shortcut_that_is_not_followed_only_what_it_says_itself_is_told() -> None:
+    told = {
+        "id": "1",
+        "name": "Look.mp3",
+        "parents": ["3"],
+        "createdTime": "2026-11-20T10:00:00.000Z",
+        "owners": [{"permissionId": "bo"}],
+        "shortcutDetails": {"targetId": "2", "targetMimeType": "audio/mpeg"},
+    }
+    behind = {
+        "id": "2",
+        "name": "Layoffs.mp3",
+        "mimeType": "audio/mpeg",
+        "size": "5",
+        "md5Checksum": "ab",
+        "headRevisionId": "r1",
+        "createdTime": "2026-11-01T10:00:00.000Z",
+        "owners": [{"permissionId": "ann"}],
+        "videoMediaMetadata": {"durationMillis": "1500"},
+    }
+    refused = remote_file(told, (), behind, theirs=False)
+    later = {**behind, "name": "x", "size": "6", "md5Checksum": "cd", "headRevisionId": "r2"}
+    assert remote_file(told, (), later, theirs=False) == refused
+    assert (refused.name, refused.size, refused.owner, refused.seconds) == ("Look.mp3", 0, "bo", None)
+    assert (refused.target, refused.media_type, refused.downloadable) == ("2", "audio/mpeg", False)
+    assert Selection(since=0.0).wants(refused)
+    assert not refused.sighting().is_empty
+    assert refused.sighting() != remote_file(told, (), behind).sighting()
+    document = {"targetId": "2", "targetMimeType": "application/vnd.google-apps.document"}
+    told |= {"shortcutDetails": document}
+    assert not Selection(since=0.0).wants(remote_file(told, (), behind, theirs=False))
+
+
+@pytest.mark.parametrize(
+    ("url", "answer"),
+    [
+        (f"https://drive.google.com/drive/folders/{ID}?usp=sharing", True),
+        (f" https://drive.google.com/drive/u/1/folders/{ID}", True),
+        (f"https://drive.google.com/folderview?id={ID}", True),
+        (f"https://drive.google.com/open?id={ID}", False),
+        (f"https://drive.google.com/file/d/{ID}/view", False),
+    ],
+)
+def test_links_that_say_that_they_lead_to_folders(url: str, answer: bool) -> None:
+    assert id_in(url) == ID
+    assert is_of_folder(url) is answer

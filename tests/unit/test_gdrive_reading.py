@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from connectors.gdrive import reading
+from connectors.gdrive import reading, shortcuts
 from connectors.gdrive.place import DrivePlace
 from core.errors import AuthFailed, Transient
 from core.remote import CursorLost, Gone, RemoteFile
@@ -267,6 +267,111 @@ async def test_shortcuts_are_followed_to_files(at: Desk, place: DrivePlace) -> N
     assert await place.look(shortcut.id) is None
     page = await place.changes(page.cursor)
     assert Gone(id=shortcut.id) in page.items
+
+
+@everywhere
+async def test_a_shortcut_is_known_from_the_start_where_another_process_ended(
+    at: Desk, place: DrivePlace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shortcuts, "_PAGE", 2)
+    server = at.server
+    inside, outside = server.folder(at.inbox, "inside"), server.folder(at.home, "outside")
+    target = server.upload(outside, "talk.mp3", TALK)
+    server.share(target, at.account, "reader")
+    made = [server.make_shortcut(target, folder) for folder in (inside, inside, outside, outside, inside)]
+    binned = server.make_shortcut(target, inside)
+    server.trash(binned)
+    _, cursor = await listed(place)
+    again = at.place()
+    server.replace(target, b"newer")
+    page = await again.changes(cursor)
+    through = {item.id: item.size for item in page.items if isinstance(item, RemoteFile) and item.target}
+    assert set(through) == {made[0].id, made[1].id, made[4].id}
+    if at.account is at.anna:
+        assert set(through.values()) == {5}
+    lists = len(server.called("files.list"))
+    await again.changes(page.cursor)
+    assert len(server.called("files.list")) == lists
+
+
+async def test_a_shortcut_is_known_that_came_while_another_process_watched(
+    at: Desk, place: DrivePlace
+) -> None:
+    target = at.server.upload(at.home, "talk.mp3", TALK)
+    _, cursor = await listed(place)
+    shortcut = at.server.make_shortcut(target, at.inbox)
+    *_, cursor = await told(at.place(), cursor)
+    at.server.replace(target, b"newer")
+    page = await place.changes(cursor)
+    assert shortcut.id in {item.id for item in page.items if isinstance(item, RemoteFile)}
+
+
+async def test_looking_for_shortcuts_is_tried_again_until_it_works(at: Desk, place: DrivePlace) -> None:
+    target = at.server.upload(at.home, "talk.mp3", TALK)
+    shortcut = at.server.make_shortcut(target, at.inbox)
+    _, cursor = await listed(place)
+    again = at.place()
+    at.server.replace(target, b"newer")
+    at.server.fail("files.list", *[backend_error()] * 4)
+    with pytest.raises(Transient):
+        await again.changes(cursor)
+    page = await again.changes(cursor)
+    assert shortcut.id in {item.id for item in page.items if isinstance(item, RemoteFile)}
+
+
+@pytest.mark.parametrize("at", ["shared drive"], indirect=True)
+async def test_in_a_shared_drive_everybody_who_sees_a_shortcut_must_see_its_target(
+    at: Desk, place: DrivePlace
+) -> None:
+    """Also what is in the same drive: folders can be given to single people, who see nothing else of it."""
+    server = at.server
+    target = server.upload(at.home, "board.mp3", TALK)
+    shortcut = server.make_shortcut(target, at.inbox, name="Look.mp3")
+    seen = await place.look(shortcut.id)
+    assert seen is not None
+    assert (seen.downloadable, seen.name) == (True, "Look.mp3")
+    carl = server.person("carl@example.com")
+    server.share(at.inbox, carl, "writer")
+    seen = await place.look(shortcut.id)
+    assert seen is not None
+    assert (seen.downloadable, seen.size) == (False, 0)
+    server.rename(shortcut, "Ours.mp3", by=at.anna)  # who may read it, but did not put it there
+    seen = await place.look(shortcut.id)
+    assert seen is not None
+    assert not seen.downloadable
+    server.share(target, carl, "reader")
+    seen = await place.look(shortcut.id)
+    assert seen is not None
+    assert (seen.downloadable, seen.size) == (True, len(TALK))
+
+
+@pytest.mark.parametrize("tells_readers", [True, False])
+async def test_where_readers_are_not_told_who_else_may_read_shortcuts_of_others_are_not_followed(
+    at: Desk, tells_readers: bool
+) -> None:
+    server, place = at.server, at.place()
+    bo, carl = server.person("bo@example.com"), server.person("carl@example.com")
+    server.share(at.inbox, bo, "writer")
+    target = server.upload(carl, "talk.mp3", TALK, by=carl)
+    for one in (at.anna, bo):
+        server.share(target, one, "reader")
+    server.drive.tells_readers = tells_readers
+    for by, followed in ((bo, tells_readers), (at.anna, True)):
+        seen = await place.look(server.make_shortcut(target, at.inbox, by=by).id)
+        assert seen is not None
+        assert seen.downloadable is followed
+
+
+async def test_who_sees_a_shortcut_is_asked_only_where_that_decides(at: Desk, place: DrivePlace) -> None:
+    server = at.server
+    bo = server.person("bo@example.com")
+    server.share(at.inbox, bo, "writer")
+    target = server.upload(at.home, "talk.mp3", TALK)
+    mine, theirs = (server.make_shortcut(target, at.inbox, by=by) for by in (at.anna, bo))
+    for shortcut, calls in ((mine, 2), (theirs, 3)):
+        before = len(server.called("files.get"))
+        await place.look(shortcut.id)
+        assert len(server.called("files.get")) == before + calls
 
 
 async def test_one_shortcut_into_the_forbidden_does_not_stop_the_rest(at: Desk, place: DrivePlace) -> None:

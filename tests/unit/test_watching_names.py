@@ -18,6 +18,7 @@ from core.filenames import (
     note_name,
     output_base,
     output_names,
+    stem,
 )
 from core.registry import FORMATS
 
@@ -47,6 +48,57 @@ def test_recordings(name: str) -> None:
 )
 def test_no_recordings(name: str) -> None:
     assert not is_recording(name)
+
+
+MEET = "Weekly sync - 2026_11_20 10_00 CET - Recording"
+
+
+@pytest.mark.parametrize("name", [MEET, "v1.2 sync", "talk.data", "a.mp3"])
+@pytest.mark.parametrize("kind", ["video/mp4", "audio/mpeg", "Audio/MP4; codecs=x"])
+def test_recordings_by_their_type(name: str, kind: str) -> None:
+    assert is_recording(name, kind)
+    assert is_watched(f"inner/{name}", kind)
+    assert is_recording(name) == name.endswith(".mp3")
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("talk.mp4.crdownload", "video/mp4"),
+        ("Talk.PART", "video/mp4"),
+        (".hidden", "video/mp4"),
+        ("", "video/mp4"),
+        ("a.transcript.md", "audio/mpeg"),
+        (".erni-audio-1", "audio/mpeg"),
+        ("song.mid", "audio/midi"),
+        ("list.m3u", "audio/x-mpegurl"),
+        ("notes", "text/plain"),
+        ("notes", ""),
+        ("notes", None),
+    ],
+)
+def test_no_recordings_whatever_their_type(name: str, kind: str | None) -> None:
+    assert not is_recording(name, kind)
+
+
+@pytest.mark.parametrize(
+    ("name", "base"),
+    [
+        (MEET, MEET),
+        ("v1.2 sync", "v1.2 sync"),
+        ("v1.2 sync.mp4", "v1.2 sync"),
+        ("a.MP3", "a"),
+        (".mp3", ".mp3"),
+    ],
+)
+def test_only_the_ending_of_media_is_left_out_of_names(name: str, base: str) -> None:
+    assert output_base(name, shared=False) == stem(name) == base
+    assert output_base(name, shared=True) == name
+
+
+def test_with_and_without_an_ending_they_are_kept_apart() -> None:
+    assert family("Weekly sync") == family("weekly sync.mp4")
+    assert family("v1.2 sync") != family("v1.3 sync")
 
 
 @pytest.mark.parametrize("path", [".stversions/a.mp3", "x/@eaDir/a.mp3", "#recycle/a.mp3", "x/.git/y/a.mp3"])

@@ -7,7 +7,8 @@ do, such as a token in an address, is put into `violations`, and `serving` raise
 
 Unverified, in one place: reasons `supportsTeamDrivesRequired` and `parentNotAFolder`; that a channel lives an
 hour if the app does not say; that comments, and nothing in a folder that is trashed, shared or moved, are
-changes (`drive.cascades`); that made ids are good for shared drives (`drive.ids_in_shared_drives`).
+changes (`drive.cascades`); that made ids are good for shared drives (`drive.ids_in_shared_drives`); that who
+may only read a file is told who else may (`drive.tells_readers`).
 """
 
 from __future__ import annotations

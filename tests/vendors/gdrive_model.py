@@ -246,7 +246,8 @@ class Drive:
     `cascades`: whether what happens to a folder (trash, share, unshare, move) is a change of everything in it
     too. What Google does is unverified, so a watcher must manage with either. `ids_in_shared_drives`: whether
     ids from `files.generateIds` are good for shared drives (unverified too). `search_held`: searches do not
-    find files that are new since then.
+    find files that are new since then. `tells_readers`: whether those who may only read a file are told who
+    else may (unverified too).
     """
 
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
@@ -260,6 +261,7 @@ class Drive:
         self.cascades = False
         self.ids_in_shared_drives = True
         self.search_held = False
+        self.tells_readers = True
         self.not_found_yet: set[str] = set()
         self._ids = 0
 

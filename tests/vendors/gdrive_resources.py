@@ -173,6 +173,12 @@ def _permissions(view: View, file: File) -> list[Json] | None:
     return view.permissions(file) if view.access.capabilities(file)["canShare"] else None
 
 
+def _permission_ids(view: View, file: File) -> list[str] | None:
+    if not (view.access.drive.tells_readers or view.access.capabilities(file)["canShare"]):
+        return None
+    return [one["id"] for one in view.permissions(file)]
+
+
 def _size(_view: View, file: File) -> str | None:
     """Of documents too: the discovery document says so, though they have no checksum."""
     return str(file.head.content.size) if file.revisions else None
@@ -223,7 +229,7 @@ FIELDS: Mapping[str, Callable[[View, File], Any]] = {
     "teamDriveId": lambda _view, file: file.drive.id if file.drive else None,
     "capabilities": lambda view, file: view.access.capabilities(file),
     "permissions": _mine(_permissions),
-    "permissionIds": lambda view, file: [one["id"] for one in view.permissions(file)],
+    "permissionIds": _permission_ids,
     "hasAugmentedPermissions": lambda _view, file: bool(file.permissions) if file.drive else None,
     "copyRequiresWriterPermission": lambda _view, file: file.copy_needs_writer,
     "writersCanShare": _mine(lambda _view, _file: True),

@@ -25,7 +25,7 @@ from core.vault import Vault
 
 PREFIX = "{erni}"
 _RECORD_DAYS = 90.0
-"""How long a finished record is kept, so that a late duplicate of its event is still known."""
+"""How long a finished record is kept at least, so that a late duplicate of its event is still known."""
 
 _recording = TypeAdapter(Recording)
 _SCRIPTS = (
@@ -98,7 +98,7 @@ def _at(seconds: str) -> datetime:
 class Ledger:
     """The job records. `redis` answers bytes (no decoding); what is personal goes through `vault`.
 
-    `retention_days` bounds how long a finished record is kept.
+    `retention_days` bounds how long a finished record is kept, which is as long as its result at least.
     """
 
     def __init__(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import time
 from collections.abc import Coroutine, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -22,6 +23,7 @@ from bots.slack.channels import Channels
 from bots.slack.clips import own_transcript
 from bots.slack.connection import bolt_app, connect
 from bots.slack.deeds import Deeds
+from bots.slack.departures import Departures
 from bots.slack.dialogs import Dialogs
 from bots.slack.events import Events
 from bots.slack.hosts import Hosts
@@ -82,17 +84,20 @@ class SlackAdapter:
         many = reach_of(settings, public, encrypted=encrypted) == "many"
         self._submit: Submit | None = None
         self._source = _source(context, settings)
-        self._source.removed = self._forget
         self._workspaces = Workspaces(self._source, Hosts(settings.api_base_url))
         self._answers = Answers(context.store, self._workspaces)
         self._channels = Channels(context.store, settings, languages=context.settings.languages, many=many)
         self._mailbox = Mailbox(context.store, _LETTERS)
+        self._departures = Departures(self._mailbox)
         self._dialogs = Dialogs(context, self._workspaces, self._answers, self._channels)
         self._reception = Reception(context, self._workspaces, self._answers, self._channels, self._submitted)
         self._asking = Asking(context, self._workspaces, self._answers, self._channels, self._reception)
         self._deeds = Deeds(context, self._workspaces, self._answers, self._channels, self._reception)
+        self._source.removed = self._deeds.forget
         self._bars = bars(context.store, self._answers)
-        self._keeping = Keeping(context, self._answers, self._channels, self._deeds, self._reception)
+        self._keeping = Keeping(
+            context, self._answers, self._channels, self._deeds, self._reception, departures=self._departures
+        )
         self._beside: set[asyncio.Task[None]] = set()
         self._is_running = False
         self._app = bolt_app(settings, self._source)
@@ -133,7 +138,7 @@ class SlackAdapter:
         if share.link:
             await self._context.links.fetch_link(share.link, into)
             return
-        async with self._workspaces.open():
+        async with self._workspaces.open(), self._departures.noticed(share.team, share.enterprise):
             slack = await self._workspaces.slack(share.team, share.enterprise)
             file = await slack.file(share.file)
             await download.fetch(slack, file, into, limit=self._context.settings.max_bytes)
@@ -148,7 +153,8 @@ class SlackAdapter:
         """Show the transcript in the share's answer, with its files in the thread. Idempotent: the answer is
         one message, which says whose it is, and files that are there already are left."""
         share = share_of(job.recording.address)
-        async with self._workspaces.open(), self._answers.hold(share) as hold:
+        noticed = self._departures.noticed(share.team, share.enterprise)
+        async with self._workspaces.open(), noticed, self._answers.hold(share) as hold:
             if is_past(hold.state, share):
                 return json.dumps({"superseded": True})
             await self._take_up(hold, share, job)
@@ -158,7 +164,7 @@ class SlackAdapter:
     async def report_failure(self, job: Job, message: str) -> str:
         """Say in the share's answer why there is no transcript; for a clip, show Slack's own."""
         share = share_of(job.recording.address)
-        async with self._workspaces.open():
+        async with self._workspaces.open(), self._departures.noticed(share.team, share.enterprise):
             said = await self._failure(share, message)
             async with self._answers.hold(share) as hold:
                 if is_past(hold.state, share):
@@ -204,12 +210,13 @@ class SlackAdapter:
         if not hold.state.at:  # nothing is known of it (any more), so there may be an answer
             await hold.save(replace(hold.state, posting=True))
         if job.recording.follows is None:
-            await hold.save(taken_up(hold.state, share, job.id))
+            await hold.save(taken_up(hold.state, share, job.id, time.time()))
 
     async def _act(self, text: str) -> None:
         letter = load(text)
         try:
-            await self._act_on(letter)
+            async with self._departures.noticed(letter.team, letter.enterprise):
+                await self._act_on(letter)
         except Revoked:
             logger.info("an event of Slack workspace %s came to nothing: the app is gone", letter.team)
 
@@ -261,9 +268,6 @@ class SlackAdapter:
         if self._submit is None:
             raise Transient("The service is starting.")
         return await self._submit(recording)
-
-    async def _forget(self, team: str | None, enterprise: str | None) -> None:
-        await self._deeds.forget(team, enterprise)
 
     async def _failure(self, share: Share, message: str) -> Message:
         shown = Shown(share=share.id, name=share.name)

@@ -34,8 +34,9 @@ class Channels:
         """What was chosen for a channel, else the default. `owner` is the workspace or organisation that
         installed the app."""
         text = await self._store.recall(_space(owner), channel)
-        # Who writes to the app alone asks by that.
-        default = replace(self.default, mode=Mode.ALL) if channel.startswith("D") else self.default
+        default = self.default
+        if channel.startswith("D") and default.mode is Mode.ASKED:
+            default = replace(default, mode=Mode.ALL)  # who writes to the app alone asks by that
         return default if text is None else load_policy(text, default)
 
     async def used(self, state: State, jobs: Jobs) -> ChannelPolicy:

@@ -23,7 +23,7 @@ from bots.slack.troubles import Gone, MissingScope
 from bots.slack.workspaces import Workspaces
 from core.errors import Rejected
 from core.model import JobState
-from core.policies import load_policy
+from core.policies import Mode, load_policy
 from core.ports import AdapterContext
 from core.registry import FORMATS
 from core.relabelling import amended
@@ -54,9 +54,10 @@ class Deeds:
     async def pressed(self, letter: Pressed) -> None:
         """A button or a choice under an answer."""
         state = await self._state(letter)
-        if state is None:
-            return  # forgotten since
         slack = await self._workspaces.slack(letter.team, letter.enterprise)
+        if state is None:
+            await _tell(slack, letter.user, letter.channel, letter.thread, notes.forgotten())
+            return
         if letter.action == ids.STOP:
             await self._stop(slack, letter, state)
         elif letter.action == ids.DELETE:
@@ -83,11 +84,26 @@ class Deeds:
         await self._store.audit("renamed", {"share": letter.share, "by": letter.user})
 
     async def retried(self, letter: Retried) -> None:
-        """Recognise once more, with other settings."""
+        """Recognise once more, with other settings, unless the transcript was deleted while they were chosen
+        or the channel wants none."""
         state = await self._state(letter)
         if state is None:
             return
         slack = await self._workspaces.slack(letter.team, letter.enterprise)
+        share = state.share
+        channel = await self._channels.policy(share.owner, share.channel)
+        said: Message | None
+        if state.phase == "deleted":
+            said = notes.deleted_meanwhile()
+        elif channel.mode is Mode.NEVER:
+            said = notes.switched_off()
+        else:
+            said = await self._again(slack, letter, state)
+        if said is not None:
+            await _tell(slack, letter.user, share.channel, share.thread, said)
+
+    async def _again(self, slack: Workspace, letter: Retried, state: State) -> Message | None:
+        """Recognise once more; what there is to say to who wanted it."""
         chosen = load_policy(letter.policy, self._channels.default)
         policy = replace(
             await self._channels.used(state, self._jobs),
@@ -97,9 +113,10 @@ class Deeds:
             method=chosen.method,
         )
         try:
-            await self._reception.again(slack, state, policy, version=letter.version)
+            refusal = await self._reception.again(slack, state, policy, version=letter.version)
         except Gone:
-            await self._tell(slack, letter, state, notes.file_gone())
+            return notes.file_gone()
+        return notes.note(refusal) if refusal else None
 
     async def chosen(self, letter: Chosen) -> None:
         """Let what somebody chose for a channel hold from now on, if they may choose."""
@@ -181,7 +198,7 @@ class Deeds:
         person = await _person(slack, letter.user)
         rules = person is not None and (person.is_admin or person.is_owner) and person.is_of(letter.team)
         if letter.user != state.share.user and not rules:
-            await self._tell(slack, letter, state, notes.may_not_delete())
+            await _tell(slack, letter.user, state.share.channel, state.share.thread, notes.may_not_delete())
             return
         await self._jobs.cancel(state.job)
         name = person.name if person is not None else "the person who shared it"
@@ -211,26 +228,22 @@ class Deeds:
         view = await self._jobs.view(state.job)
         transcript = await self._jobs.transcript(state.job)
         if view is None or transcript is None:
-            await self._tell(slack, letter, state, notes.not_kept())
+            await _tell(slack, letter.user, state.share.channel, state.share.thread, notes.not_kept())
             return
         async with self._answers.hold(state.share) as hold:
             if hold.state.phase == "done" and hold.state.job == state.job:
                 await hold.save(change(hold.state))
                 await publish(self._answers, hold, transcript, view.job.recording)
 
-    async def _tell(
-        self, slack: Workspace, letter: Pressed | Renamed | Retried, state: State, message: Message
-    ) -> None:
-        try:
-            await slack.ephemeral(
-                state.share.channel,
-                letter.user,
-                message.text,
-                blocks=message.blocks or None,
-                thread_ts=state.share.thread,
-            )
-        except Rejected as error:
-            logger.info("somebody could not be told: %s", type(error).__name__)
+
+async def _tell(slack: Workspace, user: str, channel: str, thread: str, message: Message) -> None:
+    """Say something to one person in a thread."""
+    try:
+        await slack.ephemeral(
+            channel, user, message.text, blocks=message.blocks or None, thread_ts=thread or None
+        )
+    except Rejected as error:
+        logger.info("somebody could not be told: %s", type(error).__name__)
 
 
 def _shown(state: State) -> Shown:

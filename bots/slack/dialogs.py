@@ -6,6 +6,7 @@ import asyncio
 import json
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final, Literal
 
@@ -25,6 +26,7 @@ from bots.slack.workspaces import Workspaces
 from core.errors import ErniError, Rejected
 from core.model import Stage
 from core.pace import overall
+from core.policies import Mode
 from core.ports import AdapterContext
 from core.tasks import end
 
@@ -40,6 +42,18 @@ _SHOWN_AS: Final[Mapping[str, Literal["done", "failed", "stopped"]]] = {
     "failed": "failed",
     "stopped": "stopped",
 }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Press:
+    """`user` pressed a button under the answer to `share`, in `thread` of `channel`; `trigger` opens a window
+    for them."""
+
+    user: str
+    share: str
+    trigger: str
+    channel: str
+    thread: str
 
 
 class Dialogs:
@@ -89,36 +103,47 @@ class Dialogs:
         )
         await _open(slack, trigger, view, tell)
 
-    async def rename(self, team: str, enterprise: str | None, user: str, share: str, trigger: str) -> None:
+    async def rename(self, team: str, enterprise: str | None, press: Press) -> None:
         """Who is who in a transcript."""
         slack = await self._workspaces.slack(team, enterprise)
-        state = await self._answers.state(await self._workspaces.owner(team, enterprise), share)
-        if state is None or not await self._may_read(slack, state, user, team):
+        state = await self._known(slack, team, enterprise, press)
+        if state is None or not await self._may_read(slack, state, press.user, team):
             return
         transcript = await self._context.jobs.transcript(state.job)
         if transcript is None:
-            await self._tell(slack, state, user, notes.not_kept())
+            await self._tell(slack, press, notes.not_kept())
             return
         view = await asyncio.to_thread(
             rename_view,
             transcript,
             await self._people(slack, state),
-            metadata=json.dumps({"team": team, "share": share}),
+            metadata=json.dumps({"team": team, "share": press.share}),
             names=state.names,
             merged=state.merged,
         )
-        await _open(slack, trigger, view, lambda message: self._tell(slack, state, user, message))
+        await _open(slack, press.trigger, view, lambda message: self._tell(slack, press, message))
 
-    async def retry(self, team: str, enterprise: str | None, user: str, share: str, trigger: str) -> None:
+    async def retry(self, team: str, enterprise: str | None, press: Press) -> None:
         """Other settings for another try, for anybody who sees the answer."""
         slack = await self._workspaces.slack(team, enterprise)
-        state = await self._answers.state(await self._workspaces.owner(team, enterprise), share)
-        if state is None or not await self._may_read(slack, state, user, team):
+        state = await self._known(slack, team, enterprise, press)
+        if state is None or not await self._may_read(slack, state, press.user, team):
+            return
+        share = state.share
+        if (await self._channels.policy(share.owner, share.channel)).mode is Mode.NEVER:
+            await self._tell(slack, press, notes.switched_off())
             return
         policy = await self._channels.used(state, self._context.jobs)
-        metadata = json.dumps({"team": team, "share": share, "version": str(state.share.version + 1)})
-        form = retry_view(policy, state.share.name, methods=self._methods(), metadata=metadata)
-        await _open(slack, trigger, form, lambda message: self._tell(slack, state, user, message))
+        metadata = json.dumps({"team": team, "share": press.share, "version": str(share.version + 1)})
+        form = retry_view(policy, share.name, methods=self._methods(), metadata=metadata)
+        await _open(slack, press.trigger, form, lambda message: self._tell(slack, press, message))
+
+    async def _known(self, slack: Workspace, team: str, enterprise: str | None, press: Press) -> State | None:
+        """What is known of the share; None, which is said, if nothing is any more."""
+        state = await self._answers.state(await self._workspaces.owner(team, enterprise), press.share)
+        if state is None:
+            await self._tell(slack, press, notes.forgotten())
+        return state
 
     async def help(self, team: str, enterprise: str | None, channel: str, reply: str) -> None:
         """How to use the app, and what holds in a channel."""
@@ -227,9 +252,8 @@ class Dialogs:
     def _methods(self) -> tuple[str, ...]:
         return self._context.methods() or self._context.settings.methods
 
-    async def _tell(self, slack: Workspace, state: State, user: str, message: Message) -> None:
-        share = state.share
-        await slack.ephemeral(share.channel, user, message.text, thread_ts=share.thread)
+    async def _tell(self, slack: Workspace, press: Press, message: Message) -> None:
+        await slack.ephemeral(press.channel, press.user, message.text, thread_ts=press.thread or None)
 
 
 async def _open(

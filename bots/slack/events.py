@@ -33,13 +33,9 @@ class Events(Listening):
     async def _message(self, event: Body, context: AsyncBoltContext, body: Body) -> None:
         team, enterprise = place(context, body)
         channel, subtype = str(event.get("channel", "")), event.get("subtype")
-        if subtype == "message_deleted":
-            before = mapping(event.get("previous_message"))
-            had_files = before.get("files") or before.get("subtype") == "file_share" or before.get("upload")
-            if had_files and before.get("user") != context.bot_user_id:
-                ts = str(event.get("deleted_ts") or before.get("ts", ""))
-                letter = Withdrawn(team=team, enterprise=enterprise, channel=channel, ts=ts)
-                await self.keep(letter, channel, ts)
+        if ts := _deleted(event, context.bot_user_id):
+            letter = Withdrawn(team=team, enterprise=enterprise, channel=channel, ts=ts)
+            await self.keep(letter, channel, ts)
         elif event.get("files") and subtype in {None, "file_share", "bot_message", "thread_broadcast"}:
             shared = Shared(team=team, enterprise=enterprise, channel=channel, message=slim(event))
             await self.keep(shared, _event_id(body, event))
@@ -109,6 +105,20 @@ class Events(Listening):
         for team in texts(event.get("team_ids")):
             letter = Left(team=team, enterprise=context.enterprise_id, certain=True)
             await self.keep(letter, str(body.get("event_id", "")))
+
+
+def _deleted(event: Body, me: str | None) -> str:
+    """The time stamp of a message, not by `me`, that was deleted and may have had files; else nothing. One
+    with replies, as our answers are, is not deleted but changed: a tombstone takes its place."""
+    before, after = mapping(event.get("previous_message")), mapping(event.get("message"))
+    if before.get("user") == me:
+        return ""
+    if event.get("subtype") == "message_changed" and after.get("subtype") == "tombstone":
+        return str(after.get("ts") or before.get("ts", ""))
+    had_files = before.get("files") or before.get("subtype") == "file_share" or before.get("upload")
+    if event.get("subtype") == "message_deleted" and had_files:
+        return str(event.get("deleted_ts") or before.get("ts", ""))
+    return ""
 
 
 def _event_id(body: Body, event: Body) -> str:

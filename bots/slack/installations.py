@@ -14,6 +14,7 @@ from slack_sdk.oauth.token_rotation.async_rotator import AsyncTokenRotator
 from slack_sdk.web.async_client import AsyncWebClient
 from slack_sdk.web.async_slack_response import AsyncSlackResponse
 
+from bots.slack.records import mapping
 from bots.slack.tokens import (
     FAILURES,
     Installed,
@@ -26,7 +27,7 @@ from bots.slack.tokens import (
     trouble,
 )
 from bots.slack.troubles import Denied
-from core.errors import Transient
+from core.errors import ErniError, Transient
 from core.ports import Store
 from core.tasks import end
 
@@ -140,11 +141,35 @@ class Installations(TokenSource):
         return None
 
     async def async_save(self, installation: Installation) -> None:
-        """Raises ValueError if the app has no bot token there."""
-        installed = installed_from(installation.to_bot(), installation.user_id or "")
+        """Who installed it first stays the one who may remove it, unless an admin installs it anew. Raises
+        ValueError if the app has no bot token there."""
+        user = installation.user_id or ""
+        installed = installed_from(installation.to_bot(), user)
+        known = await self._read(installed.key)
+        if known is not None and known.installer not in {"", user}:
+            try:
+                rules = await self.rules(installation)
+            except ErniError as error:
+                logger.info("who installs the app anew counts as no admin: %s", error)
+                rules = False
+            installed = installed if rules else replace(installed, installer=known.installer)
         await self._write(installed)
-        by = {"by": installed.installer} if installed.installer else {}
+        by = {"by": user} if user else {}
         await self._store.audit("slack-installed", _place(installed.team, installed.enterprise) | by)
+
+    async def rules(self, done: Installation) -> bool:
+        """Whether who allowed the app is an admin of what it is installed in. Raises what asking Slack
+        raises."""
+        try:
+            answer = await self._client.users_info(user=done.user_id, token=done.bot_token)
+        except FAILURES as error:
+            raise trouble("users.info", error) from None
+        user = mapping(answer.get("user"))
+        of_all = mapping(user.get("enterprise_user"))
+        rules = any(of_all.get(name) is True for name in ("is_admin", "is_owner"))
+        if done.is_enterprise_install:
+            return rules
+        return rules or any(user.get(name) is True for name in ("is_admin", "is_owner", "is_primary_owner"))
 
     async def async_save_bot(self, bot: Bot) -> None:
         known = await self._read(installed_from(bot, "").key)

@@ -9,6 +9,7 @@ from slack_bolt.context.ack.async_ack import AsyncAck
 from slack_bolt.context.async_context import AsyncBoltContext
 
 from bots.slack import ids
+from bots.slack.dialogs import Press
 from bots.slack.letters import Asked, Chosen, Pressed, Renamed, Retried
 from bots.slack.listening import Body, Listening, place, slim
 from bots.slack.modals import read_retry, read_settings
@@ -84,13 +85,16 @@ class Interactions(Listening):
         if action.get("action_id") == ids.FORMAT:
             chosen = str(mapping(action.get("selected_option")).get("value", ""))
             share, choice = read_format(chosen) or ("", "")
+        press = _press(body)
         letter = Pressed(
             team=team,
             enterprise=enterprise,
-            user=str(mapping(body.get("user")).get("id", "")),
+            user=press.user,
             share=share,
             action=str(action.get("action_id", "")),
             choice=choice,
+            channel=press.channel,
+            thread=press.thread,
         )
         if share:
             await self.keep(letter, share, str(action.get("action_ts", "")), letter.action)
@@ -98,11 +102,11 @@ class Interactions(Listening):
 
     async def _rename(self, ack: AsyncAck, body: Body, context: AsyncBoltContext) -> None:
         await ack()
-        self.beside(self.dialogs.rename(*place(context, body), *_window(body)))
+        self.beside(self.dialogs.rename(*place(context, body), _press(body)))
 
     async def _retry(self, ack: AsyncAck, body: Body, context: AsyncBoltContext) -> None:
         await ack()
-        self.beside(self.dialogs.retry(*place(context, body), *_window(body)))
+        self.beside(self.dialogs.retry(*place(context, body), _press(body)))
 
     async def _settings_chosen(
         self, ack: AsyncAck, body: Body, view: Body, context: AsyncBoltContext
@@ -166,10 +170,16 @@ def _action(body: Body) -> Body:
     return mapping(actions[0]) if isinstance(actions, list) and actions else {}
 
 
-def _window(body: Body) -> tuple[str, str, str]:
-    """Who pressed a button that opens a window, about which share, and what opens it."""
-    user = str(mapping(body.get("user")).get("id", ""))
-    return user, str(_action(body).get("value", "")), str(body.get("trigger_id", ""))
+def _press(body: Body) -> Press:
+    """Who pressed a button, about which share and where, and what opens a window for them."""
+    message = mapping(body.get("message"))
+    return Press(
+        user=str(mapping(body.get("user")).get("id", "")),
+        share=str(_action(body).get("value", "")),
+        trigger=str(body.get("trigger_id", "")),
+        channel=str(mapping(body.get("channel")).get("id", "")),
+        thread=str(message.get("thread_ts") or message.get("ts", "")),
+    )
 
 
 def _state(view: Body) -> Body:

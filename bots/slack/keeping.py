@@ -9,8 +9,9 @@ import time
 from bots.slack.answers import Answers
 from bots.slack.channels import Channels
 from bots.slack.deeds import Deeds
+from bots.slack.departures import Departures
 from bots.slack.reception import Reception
-from bots.slack.shares import OVER, State
+from bots.slack.shares import State
 from core.errors import ErniError
 from core.leases import holding
 from core.ports import AdapterContext
@@ -20,7 +21,8 @@ logger = logging.getLogger(__name__)
 _ROUND_SECONDS = 3600.0
 _LOOK_SECONDS = 5.0
 _DAY = 86400.0
-_KNOWN_DAYS = 90.0  # for which a share is known: as long as the core keeps the record of its job
+_KNOWN_DAYS = 90.0  # for which a share is known at least that led to no transcript, or has none any more
+_KEPT_DAYS = 365.0  # for which one with a transcript is known: as long as the core keeps one at most
 
 
 class Keeping:
@@ -33,6 +35,8 @@ class Keeping:
         channels: Channels,
         deeds: Deeds,
         reception: Reception,
+        *,
+        departures: Departures,
     ) -> None:
         self._store = context.store
         self._jobs = context.jobs
@@ -40,6 +44,7 @@ class Keeping:
         self._channels = channels
         self._deeds = deeds
         self._reception = reception
+        self._departures = departures
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -76,18 +81,22 @@ class Keeping:
             await self._reception.clear(owner, now)
             for state in await self._answers.states(owner):
                 try:
-                    await self._look_at(state, now)
+                    async with self._departures.noticed(state.share.team, state.share.enterprise):
+                        await self._look_at(state, now)
                 except ErniError as error:
                     # One workspace's trouble must not keep the transcripts of others.
                     logger.warning("share %s in Slack is cleared later: %s", state.share.id, error)
             await self._answers.index.clear(owner, now - _KNOWN_DAYS * _DAY)
 
     async def _look_at(self, state: State, now: float) -> None:
-        age = (now - state.at) / _DAY
+        age = state.age(now) / _DAY
         policy = await self._channels.policy(state.share.owner, state.share.channel)
         days = policy.retention_days
         if state.phase == "done" and days is not None:
             if age > days:
                 await self._deeds.expire(state, days)
-        elif age > _KNOWN_DAYS and (state.phase in OVER or await self._jobs.view(state.job) is None):
+            return
+        # While the core knows the job, it takes the recording for one that is known too.
+        is_old = age > (_KEPT_DAYS if state.phase == "done" else _KNOWN_DAYS)
+        if is_old and await self._jobs.view(state.job) is None:
             await self._answers.forget(state.share)

@@ -55,13 +55,14 @@ class Asked(Letter):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pressed(Letter):
-    """A button, or a choice in a menu, under the answer to `share`."""
+    """A button, or a choice in a menu, under the answer to `share`, which is in `thread` of `channel`."""
 
     user: str
     share: str
     action: str
     choice: str = ""
-    reply: str = ""
+    channel: str = ""
+    thread: str = ""
     kind: Literal["pressed"] = "pressed"
 
 

@@ -44,6 +44,23 @@ def not_kept() -> Message:
     )
 
 
+def forgotten() -> Message:
+    """Nothing is known of the share any more, so its buttons do nothing."""
+    return note(
+        "I keep nothing about this transcript any more, so these buttons can't change or delete it. To get a "
+        "new one, use “Transcribe recording” in the menu of the recording's message. An admin of the "
+        "workspace can delete this one."
+    )
+
+
+def deleted_meanwhile() -> Message:
+    """Somebody deleted the transcript while a form about it was open."""
+    return note(
+        "The transcript was deleted meanwhile, so nothing was done. To get a new one, use “Transcribe "
+        "recording” in the menu of the recording's message."
+    )
+
+
 def may_not_delete() -> Message:
     """Deleting is for the sharer and for admins."""
     return note("Only who shared the recording, or an admin of the workspace, can delete its transcript.")

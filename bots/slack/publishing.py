@@ -46,7 +46,8 @@ async def restore(answers: Answers, hold: Hold, jobs: Jobs, why: str) -> bool:
     view, transcript = await jobs.view(good.job), await jobs.transcript(good.job)
     if view is None or transcript is None:
         return False
-    await hold.save(replace(hold.state, job=good.job, names=good.names, merged=good.merged, phase="done"))
+    state = replace(hold.state, job=good.job, names=good.names, merged=good.merged, kept_from=good.kept_from)
+    await hold.save(replace(state, phase="done"))
     told = replace(transcript, warnings=(f"{why} This is the earlier transcript.", *transcript.warnings))
     await publish(answers, hold, told, view.job.recording)
     return True

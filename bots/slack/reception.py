@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import TypedDict
 
 from bots.slack import format as messages
+from bots.slack import notes
 from bots.slack.answers import Answers, Hold
 from bots.slack.channels import Channels
 from bots.slack.client import Workspace
@@ -30,7 +31,7 @@ from bots.slack.shares import (
 from bots.slack.troubles import Gone, MissingScope
 from bots.slack.workspaces import Workspaces
 from core.errors import Rejected, Transient
-from core.model import Recording
+from core.model import JobState, Recording
 from core.policies import ChannelPolicy, Mode
 from core.ports import AdapterContext, Submit
 
@@ -122,30 +123,42 @@ class Reception:
             state = hold.state
             if state.phase in OVER or (state.job and state.message):
                 return ""
-            if not state.at:
+            is_new = not state.at
+            if is_new:
                 await self._store.remember(_OWNERS, share.owner, share.enterprise or "")
-                await hold.save(replace(state, share=share, at=float(share.ts)))
+                now = time.time()
+                await hold.save(replace(state, share=share, at=float(share.ts), kept_from=now))
             if share.link and not self._context.links.covers(share.link):
                 await hold.save(replace(hold.state, phase="failed"))
                 return await self._said(hold, messages.elsewhere(shown, file.external_type))
             job = await self._submit(self._recording(share, file, policy))
-            await hold.save(replace(hold.state, job=job, phase="working"))
+            while is_new and await self._is_over(job):  # it was forgotten here, but not by the core
+                share = replace(share, version=share.version + 1)
+                job = await self._submit(self._recording(share, file, policy))
+            await hold.save(replace(hold.state, share=share, job=job, phase="working"))
             return await self._said(hold, messages.accepted(shown))
 
     async def again(self, slack: Workspace, known: State, policy: ChannelPolicy, *, version: int) -> str:
         """Recognise a share once more, as its `version`; a version that is known is a no-op. Returns as
-        `accept`. Raises Gone if the recording is."""
+        `accept`; also why it is not, if the transcript was deleted since it was `known`. Raises Gone if the
+        recording is."""
         file = await slack.file(known.share.file)
         share = replace(known.share, version=version)
         async with self._answers.hold(share) as hold:
             state = hold.state
             if state.share.version > version or (state.share.version == version and state.phase in OVER):
                 return ""
+            if state.phase == "deleted" and known.phase != "deleted":
+                return notes.deleted_meanwhile().text
             if state.phase not in OVER and state.share.version < version:
                 await self._context.jobs.cancel(state.job)
             job = await self._submit(self._recording(share, file, policy))
-            await hold.save(replace(taken_up(state, share, job), phase="working"))
+            await hold.save(replace(taken_up(state, share, job, time.time()), phase="working"))
             return await self._said(hold, messages.accepted(Shown(share=share.id, name=share.name)))
+
+    async def _is_over(self, job: str) -> bool:
+        view = await self._context.jobs.view(job)
+        return view is not None and view.state in {JobState.DONE, JobState.FAILED, JobState.CANCELLED}
 
     async def _said(self, hold: Hold, message: Said) -> str:
         """Say it in the answer. Where nothing can be posted, a transcript can't be either: why."""

@@ -13,7 +13,6 @@ from slack_bolt.response import BoltResponse
 from slack_sdk.oauth.installation_store import Installation
 
 from bots.slack.installing import InstallFlow, link, shown
-from bots.slack.records import mapping
 from bots.slack.settings import REDIRECT_PATH, UNINSTALL_PATH
 from bots.slack.tokens import FAILURES, is_dead, trouble
 from core.errors import Rejected
@@ -45,7 +44,7 @@ class RemoveFlow(InstallFlow):
             await self._installations.async_save(installation)
             return
         await self._installations.async_save_bot(installation.to_bot())  # Slack may have renewed the token
-        if known.installer != installation.user_id and not await self._rules(installation):
+        if known.installer != installation.user_id and not await self._installations.rules(installation):
             raise Rejected("Erni Audio can be removed by who installed it and by admins.")
 
     async def _succeeded(self, args: AsyncSuccessArgs) -> BoltResponse:
@@ -83,19 +82,6 @@ class RemoveFlow(InstallFlow):
             "installed it and by admins.",
             link(_GO, "Go on"),
         )
-
-    async def _rules(self, done: Installation) -> bool:
-        """Whether who allowed the app is an admin of what it is removed from."""
-        try:
-            answer = await self.client.users_info(user=done.user_id, token=done.bot_token)
-        except FAILURES as error:
-            raise trouble("users.info", error) from None
-        user = mapping(answer.get("user"))
-        of_all = mapping(user.get("enterprise_user"))
-        rules = any(of_all.get(name) is True for name in ("is_admin", "is_owner"))
-        if done.is_enterprise_install:
-            return rules
-        return rules or any(user.get(name) is True for name in ("is_admin", "is_owner", "is_primary_owner"))
 
 
 def _place(done: Installation) -> tuple[str | None, str | None, bool]:

@@ -62,11 +62,12 @@ class Share:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Good:
-    """A version that led to a transcript, and what people said of its speakers."""
+    """A version that led to a transcript, and what people said of its speakers. `kept_from` as in `State`."""
 
     job: str
     names: Mapping[str, str]
     merged: Mapping[str, str]
+    kept_from: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +80,8 @@ class State:
     those that are uploaded and may or may not be in the thread yet. `names` and `merged` are what people said
     of the speakers' labels, `formats` those that were asked for besides the channel's. `good` is the job of
     the last version that led to a transcript, shown again where a newer one leads to none. `at` is when it
-    was shared. Times are Unix seconds.
+    was shared; `kept_from` when its newest version was asked for or, after that, answered: what is said of
+    days for which things are kept counts from there. Times are Unix seconds.
     """
 
     share: Share
@@ -97,6 +99,11 @@ class State:
     merged: Mapping[str, str] = field(default_factory=dict)
     good: Good | None = None
     at: float = 0.0
+    kept_from: float = 0.0
+
+    def age(self, now: float) -> float:
+        """Seconds for which it is kept by `now`. Older versions of this program noted only `at`."""
+        return now - (self.kept_from or self.at)
 
 
 STATE: Final = TypeAdapter(State)
@@ -185,14 +192,26 @@ def link_in(text: str) -> Link | None:
     return None
 
 
-def taken_up(state: State, share: Share, job: str) -> State:
-    """The state once `share` is recognised as `job`: a newer version has other speakers."""
+def taken_up(state: State, share: Share, job: str, now: float) -> State:
+    """The state once `share` is recognised as `job`, or that led to something, at `now`: a newer version has
+    other speakers."""
     state = replace(state, at=state.at or float(share.ts))
     if share.version <= state.share.version:
-        return replace(state, job=job)
+        known = state.phase == "done"  # and only said again
+        return replace(state, job=job, kept_from=state.kept_from if known else now)
     done = state.phase == "done" and bool(state.job)
-    good = Good(job=state.job, names=state.names, merged=state.merged) if done else state.good
-    return replace(state, share=share, job=job, phase="working", names={}, merged={}, good=good)
+    kept_from = state.kept_from or state.at
+    good = Good(job=state.job, names=state.names, merged=state.merged, kept_from=kept_from)
+    return replace(
+        state,
+        share=share,
+        job=job,
+        phase="working",
+        names={},
+        merged={},
+        good=good if done else state.good,
+        kept_from=now,
+    )
 
 
 def is_past(state: State, share: Share) -> bool:

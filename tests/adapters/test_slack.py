@@ -367,6 +367,24 @@ async def test_with_the_recording_its_transcript_goes(at: Desk) -> None:
     assert not at.jobs.transcripts
 
 
+@pytest.mark.parametrize("is_done", [True, False])
+async def test_with_the_message_of_the_recording_its_transcript_goes(at: Desk, is_done: bool) -> None:
+    async with at.running():
+        message, _ = await at.server.share(at.channel, at.anna, TALK)
+        [answer] = await at.answered(message)
+        if is_done:
+            await at.deliver(saying("Hello there"))
+        await at.server.edit(at.channel, message, "Listen to this")
+        await at.server.delete_message(at.channel, message)
+        await at.server.until(lambda: "The recording was deleted" in answer.shown)
+    assert "Hello" not in answer.shown
+    assert not at.files(message)
+    assert not at.jobs.transcripts
+    assert at.jobs.views[at.job().id].state is JobState.CANCELLED
+    events = [delivery.event for delivery in at.server.events("message")]
+    assert message.ts not in [event.get("deleted_ts") for event in events]  # it has replies: it was changed
+
+
 async def test_settings_are_for_some_and_hold_from_then_on(at: Desk) -> None:
     async with at.running():
         await at.server.slash(at.channel, at.bo, "settings")

@@ -15,6 +15,7 @@ from slack_sdk.oauth.installation_store import Bot
 
 from bots.slack import bars, connection, ids
 from bots.slack.adapter import SlackAdapter
+from bots.slack.dialogs import Press
 from bots.slack.letters import Pressed
 from bots.slack.settings import SlackSettings
 from bots.slack.shares import State
@@ -381,7 +382,8 @@ async def test_who_is_not_there_any_more_reads_no_quotes(at: Desk) -> None:
         await at.deliver(saying("Good morning"))
         team, share = at.workspace.id, (await states(at))[0].share
         await at.server.kick(place, at.bo)
-        await at.adapter._dialogs.rename(team, None, at.bo.id, share.id, "trigger")
+        press = Press(user=at.bo.id, share=share.id, trigger="trigger", channel=place.id, thread=message.ts)
+        await at.adapter._dialogs.rename(team, None, press)
     assert not at.server.called("views.open")
 
 
@@ -726,7 +728,7 @@ async def test_what_is_known_is_forgotten_in_the_end_but_not_before_a_transcript
         await quiet(at)
         lost, _ = await at.server.share(at.channel, at.anna, TALK)
         await at.answered(lost)
-        at.jobs.views.pop(at.job().id)  # the core keeps records of jobs for 90 days
+        at.jobs.views.clear()  # the core keeps records of jobs for 90 days or as long as their transcripts
         now = at.server.slack.clock()
         await at.adapter._keeping.clear(now + 100 * day)
         assert [state.share.ts for state in await states(at)] == [kept.ts]

@@ -91,3 +91,37 @@ async def test_the_record_of_a_forgotten_job_names_nobody_and_is_still_known(tmp
         assert view.state is JobState.CANCELLED
         new, _ = await state.ledger.submit(recording, "short")
         assert not new
+
+
+async def test_one_copy_serves_all_shares_of_the_same_bytes_and_is_forgotten_with_any(tmp_path: Path) -> None:
+    """The doors tell people of the other shares that it is not kept any more, and offer to try again."""
+    settings = load_settings(Settings, _env_file=None, data_dir=tmp_path / "data")
+    transcript = Transcript(content_key="sha256:0", languages=(), seconds=1.0, utterances=(), engine="fake")
+    async with (
+        open_state(settings, own=True) as state,
+        Queue(state.url, state.ledger, redelivery_seconds=5, drain_seconds=0.2, worker="w") as queue,
+    ):
+        intake = Intake(state.ledger, queue, state.store, settings, Metrics(CollectorRegistry()))
+        jobs = []
+        for name, blob in (("c", state.vault.seal(pack(transcript))), ("d", b"")):
+            recording = Recording(
+                key=f"hand:{name}",
+                content_key="hand:same",
+                platform="fake",
+                door="hand",
+                address="{}",
+                name=f"{name}.mp3",
+                shared_at=datetime.now(UTC),
+            )
+            jobs.append(await intake.submit(recording))
+            claim = await state.ledger.begin(jobs[-1], 1, max_crashes=9, poison_message="")
+            assert isinstance(claim, Claim)
+            tickets = await state.ledger.commit(claim, "r", blob, life_seconds=60, budget_bytes=10**6)
+            assert isinstance(tickets, list)
+            claim = await state.ledger.begin(jobs[-1], tickets[0].run, max_crashes=9, poison_message="")
+            assert isinstance(claim, Claim)
+            assert await state.ledger.settle(claim, "{}")
+        assert await intake.transcript(jobs[1]) == transcript
+        await intake.forget(jobs[0])
+        assert await intake.transcript(jobs[1]) is None
+        assert await intake.view(jobs[1]) is not None

@@ -204,6 +204,19 @@ async def test_expired_results_leave_no_book_keeping(ledger: Ledger, redis: Redi
     assert await redis.hlen(f"{PREFIX}:sizes") == 0
 
 
+async def test_a_record_is_kept_as_long_as_its_result(ledger: Ledger, redis: Redis) -> None:
+    lives = {}
+    for name, days in (("a", 7), ("b", 200)):
+        claim = await claimed(ledger, await submitted(ledger, name))
+        answer = await ledger.commit(claim, name, b"x", life_seconds=days * 86400, budget_bytes=100)
+        assert isinstance(answer, list)
+        assert await ledger.settle(await claimed(ledger, answer[0]), "{}")
+        lives[name] = await redis.ttl(f"{PREFIX}:job:{claim.job.id}") / 86400
+    assert 89 < lives["a"] <= 90
+    assert 199 < lives["b"] <= 201
+    assert lives["b"] * 86400 >= await redis.ttl(f"{PREFIX}:result:b")
+
+
 async def test_reconciling_finds_what_the_engine_forgot(ledger: Ledger, redis: Redis) -> None:
     waiting = await submitted(ledger, "a")
     running = await claimed(ledger, await submitted(ledger, "b"))

@@ -165,6 +165,40 @@ async def test_anybody_else_does_not(server: SlackServer, workspace: Workspace) 
     assert not server.called("apps.uninstall")
 
 
+async def test_who_installs_it_again_does_not_become_its_installer(
+    server: SlackServer, workspace: Workspace
+) -> None:
+    installer, other = server.add_user(workspace, "ada"), server.add_user(workspace, "bo")
+    async with site(server) as here:
+        await install(here, server, workspace, installer)
+        await install(here, server, workspace, other)
+        assert await installer_of(here, workspace) == installer.id
+        answer, _ = await here.remove()
+        assert answer.status == 403
+        await install(here, server, workspace, installer)
+        answer, _ = await here.remove()
+        assert answer.status == 200
+
+
+async def test_an_admin_who_installs_it_again_becomes_its_installer(
+    server: SlackServer, workspace: Workspace
+) -> None:
+    installer, admin = server.add_user(workspace, "ada"), server.add_user(workspace, "bo", is_admin=True)
+    async with site(server) as here:
+        await install(here, server, workspace, installer)
+        server.fail("users.info", refusal("user_not_found"))  # who can't be asked about counts as anybody
+        await install(here, server, workspace, admin)
+        assert await installer_of(here, workspace) == installer.id
+        await install(here, server, workspace, admin)
+        assert await installer_of(here, workspace) == admin.id
+
+
+async def installer_of(here: Site, workspace: Workspace) -> str:
+    found = await here.source.find(workspace.id, None)
+    assert found is not None
+    return found.installer
+
+
 async def test_what_slack_does_not_remove_stays_as_it_was(server: SlackServer, workspace: Workspace) -> None:
     installer = server.add_user(workspace, "ada")
     async with site(server) as here:

@@ -485,6 +485,14 @@ async def test_a_deleted_parent_leaves_a_tombstone_or_nothing(place: Place) -> N
         await server.delete_message(place.channel, message)
     thread = await client.conversations_replies(channel=here, ts=kept.ts)
     assert thread["messages"][0]["subtype"] == "tombstone"
+    changed, deleted = [delivery for delivery in server.events("message") if "subtype" in delivery.event]
+    assert changed.event["subtype"] == "message_changed"
+    assert (
+        changed.event["message"] | {"subtype": "tombstone", "user": "USLACKBOT"} == changed.event["message"]
+    )
+    assert changed.event["previous_message"]["user"] == place.ann.id
+    assert (deleted.event["subtype"], deleted.event["deleted_ts"]) == ("message_deleted", gone.ts)
+    assert not unknown(sample_of(changed), changed.payload)
     await client.chat_postMessage(channel=here, text="x", thread_ts=kept.ts)
     assert (
         await error_of(client.chat_postMessage(channel=here, text="x", thread_ts=gone.ts))

@@ -119,8 +119,14 @@ def _update(api: Api, caller: Caller, args: Args) -> Json:
 
 
 def remove(api: Api, channel: Channel, message: Message) -> None:
-    """Delete a message and tell of it."""
+    """Delete a message and tell of it: where it has replies, it is changed into a tombstone."""
     before = payloads.changed_message(api.slack, api.app, message, api.origin)
+    if api.slack.replies(channel, message.ts):
+        api.slack.unpost(channel, message)
+        changed = changed_event(api, channel, message, before)
+        changed["message"] |= {"hidden": True}
+        api.emit(changed, channel)
+        return
     event: Json = {"type": "message", "subtype": "message_deleted", "hidden": True, "channel": channel.id}
     ts = api.slack.new_ts()
     event |= {"deleted_ts": message.ts, "previous_message": before, "channel_type": channel.kind}

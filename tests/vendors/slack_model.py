@@ -350,5 +350,7 @@ class Slack:
         if self.replies(channel, message.ts):
             message.deleted, message.subtype = True, "tombstone"
             message.text, message.blocks, message.files = "This message was deleted.", [], []
+            message.user, message.bot_id, message.client_msg_id = "USLACKBOT", None, None
+            message.edited_ts, message.metadata = None, None
         else:
             del channel.messages[message.ts]

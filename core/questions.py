@@ -94,10 +94,11 @@ def modes(asking: str) -> dict[Mode, tuple[str, str]]:
 
 
 def days_hint(keeps_days: float | None) -> str:
-    """What an empty answer to `DAYS` means where the service keeps transcripts for `keeps_days` (None: for
-    good)."""
-    keeps = "as long as this service runs" if keeps_days is None else f"for {keeps_days:g} days"
-    return f"If you leave this empty, they are kept {keeps}."
+    """What an empty answer to `DAYS` means where the service keeps transcripts for `keeps_days` (None: as
+    `core.store.life_seconds` says)."""
+    if keeps_days is None:
+        return "If you leave this empty, they are kept for three months, those of long recordings longer."
+    return f"If you leave this empty, they are kept for {keeps_days:g} days."
 
 
 def methods_offered(chosen: str | None, methods: Sequence[str]) -> dict[str, str]:

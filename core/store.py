@@ -43,12 +43,12 @@ def unpack(data: bytes) -> Transcript:
 def life_seconds(transcript: Transcript, *retentions: float | None) -> float:
     """How long a result stays in the cache: longer the more it cost, never longer than a retention (days).
 
-    A week, and a day more for each minute of audio, at most a year; an hour for one with gaps, which another
-    try may fill.
+    Three months, in which people name speakers and want other formats, and a day more for each minute of
+    audio, at most a year; an hour for one with gaps, which another try may fill.
     """
     if any(said.gap for said in transcript.utterances):
         return 3600.0
-    life = min(365.0, 7.0 + transcript.seconds / 60) * _DAY
+    life = min(365.0, 90.0 + transcript.seconds / 60) * _DAY
     return min([life, *(days * _DAY for days in retentions if days is not None)])
 
 

@@ -129,8 +129,9 @@ def test_a_result_is_kept_under_all_that_changes_it_and_nothing_else() -> None:
 def test_results_live_longer_the_more_they_cost_but_never_beyond_the_retention() -> None:
     minute = Transcript(content_key="c", languages=(), seconds=60, utterances=(), engine="e")
     hours = replace(minute, seconds=4 * 3600)
-    assert life_seconds(minute, None) == 8 * 86400
-    assert life_seconds(hours, None) == 247 * 86400
+    assert life_seconds(minute, None) == 91 * 86400
+    assert life_seconds(hours, None) == 330 * 86400
+    assert life_seconds(replace(minute, seconds=10 * 3600), None) == 365 * 86400
     assert life_seconds(hours, 2) == 2 * 86400
 
 

@@ -112,8 +112,7 @@ class CloudFolders:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self.enrolment.settle(), name="folders in the settings")
             tasks.create_task(self.tended.run(submit), name="watched folders")
-            if self.context.settings.redis_url is not None:  # else there is no other process
-                tasks.create_task(self._nudges.share(), name="nudges")
+            tasks.create_task(self._nudges.share(), name="nudges")
 
     def nudge(self, account: str) -> None:
         """Something may have changed in the folders of an account, whichever process watches them."""

@@ -140,6 +140,7 @@ def output_base(name: str, shared: bool) -> str:
     if base == wanted and len(os.fsencode(base)) <= _BASE_BYTES:
         return base
     tag = "~" + hashlib.sha256(os.fsencode(wanted)).hexdigest()[:8]
+    base = base[:_BASE_BYTES]  # a letter is a byte at least
     while len(os.fsencode(base + tag)) > _BASE_BYTES:
         base = base[:-1]
     return base + tag

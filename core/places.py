@@ -78,6 +78,16 @@ class WatchedFolders:
         await self.save(replace(folder, removed=True))
         await self._forget_files(folder)
 
+    async def as_new(self, folder: WatchedFolder) -> WatchedFolder:
+        """The folder as one that is added now, whose `place` was never one before."""
+        before = await self.find(folder.id)
+        since = time.time() if before is None else max(time.time(), before.since + 1.0)
+        return replace(folder, since=since)
+
+    async def forget(self, folder: WatchedFolder) -> None:
+        """Forget what is known of the files of one that did not come to be on record."""
+        await self._forget_files(folder)
+
     async def renew(self, before: WatchedFolder, folder: WatchedFolder) -> None:
         """Put `folder` on record in the place of `before`, as one of whose files nothing is known: what was
         left alone so far is taken too where it says `backfill`. What was answered already is taken once more;

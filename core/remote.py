@@ -185,7 +185,8 @@ class RemoteWriter(Protocol):
         ...
 
     def digest(self, data: bytes) -> str:
-        """The platform's hash of these bytes, as it comes back in `Held.digest`. Pure."""
+        """The platform's hash of these bytes, as it comes back in `Held.digest`. Pure. Called in a
+        thread, since it may take long."""
         ...
 
     async def subfolder(self, folder: str, name: str) -> str:

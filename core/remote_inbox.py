@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import time
 from collections.abc import Callable, Collection
 from typing import Any, Protocol
@@ -17,7 +18,7 @@ from core.departures import Departures, Withdrawing
 from core.errors import ErniError, Transient
 from core.following import Checkpoints, Rhythm, Selection, Timetable, cursor_of
 from core.inbox import Clock, Examined, Inbox, Later
-from core.leases import alone
+from core.leases import alone, turn
 from core.model import Recording
 from core.polling import poll
 from core.ports import Store, Submit
@@ -123,6 +124,14 @@ class RemoteInbox(Inbox):
         if self._times.nudge():
             self._wake.set()
 
+    async def take_stock(self, report: Callable[[int], None]) -> None:
+        """Before the folder is watched: note what lies there, which `watch` leaves alone then, and go on from
+        here. `report` hears how many files there were so far. Raises Transient and AuthFailed."""
+        async with turn(self._store, f"{self.place}:leases", "watch"):
+            watched = await self.watched()
+            await self._list(watched, report)
+            await self._remember_cursor(watched)
+
     async def watch(self, submit: Submit) -> None:
         """Submit what arrives until cancelled, in one process of those that share the store."""
         await alone(self._store, f"{self.place}:leases", "watch", lambda: self._watch(submit))
@@ -153,21 +162,24 @@ class RemoteInbox(Inbox):
 
     # looking
 
-    async def _list(self, watched: Watched) -> None:
+    async def _list(self, watched: Watched, report: Callable[[int], None] | None = None) -> None:
         started, today = self._clock(), self._today()
         skipping = not (self._begun or self._selection.backfill)
+        since = self._selection.since - _CLOCKS_SECONDS if report is None else math.inf  # then nothing is new
         news: set[str] = set()
-        cursor = ""
+        cursor, seen = "", 0
         before, self._view = self._view, self._view.begin()
         watched.begin()
         try:
             async for page in self.folder.listing():
                 for item in page.items:
                     if isinstance(item, RemoteFile):
-                        fresh = not skipping or self._is_new(item)
+                        fresh = not skipping or (item.appeared or 0.0) >= since
                         if self._view.see(watched, item, self._clock(), keep=fresh) and fresh:
                             news.add(item.id)
-                cursor = page.cursor
+                cursor, seen = page.cursor, seen + len(page.items)
+                if report is not None:
+                    report(seen)
                 await asyncio.sleep(0)
         except BaseException:
             self._view = before
@@ -180,9 +192,6 @@ class RemoteInbox(Inbox):
         self._cursor, self._begun = cursor, True
         self._times.list_done(started, self._clock(), today)
         self._checkpoints.add(cursor, today, watched.open())
-
-    def _is_new(self, file: RemoteFile) -> bool:
-        return file.appeared is not None and file.appeared >= self._selection.since - _CLOCKS_SECONDS
 
     async def _follow(self, watched: Watched) -> None:
         self._times.begin_asking()

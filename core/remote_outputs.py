@@ -8,6 +8,7 @@ if it is as we left it; what a person changed stays, and the new set gets a numb
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
 from collections.abc import Iterable, Mapping, Sequence
@@ -77,7 +78,8 @@ class RemoteOutputs:
 
     async def withdraw(self, line: str, version: int) -> None:
         """The recording was deleted: delete what was written for it up to `version` and is as we left it, and
-        write nothing more for that. Raises Transient."""
+        write nothing more for that. One that may not be deleted stays. Raises Transient, and AuthFailed where
+        access has ended: then it is to be called again."""
         async with turn(self._store, self._space, line):
             await self._store.remember(f"{self._space}:withdrawn", line, str(version))
             for kind in (TRANSCRIPT, NOTE):
@@ -162,7 +164,7 @@ class RemoteOutputs:
         async with self._names.choosing(record.folder, record.base):
             for number in range(record.number + 1, _SETS + 1):
                 outputs = contents(record.base, number)
-                found = replace(record, number=number, files=self._filed(record.folder, outputs))
+                found = replace(record, number=number, files=await self._filed(record.folder, outputs))
                 owner = await self._owner(kind, line, found)
                 if owner is not None and not owner.done:
                     continue
@@ -185,11 +187,14 @@ class RemoteOutputs:
         has = owner is not None and owner.has(wanted.folder, [file.name for file in wanted.files])
         return owner if has else None
 
-    def _filed(self, folder: str, outputs: Mapping[str, Output]) -> tuple[Filed, ...]:
-        return tuple(
-            Filed(folder=folder, name=name, file_id="", digest=self._writer.digest(output.data))
-            for name, output in outputs.items()
-        )
+    async def _filed(self, folder: str, outputs: Mapping[str, Output]) -> tuple[Filed, ...]:
+        def digested() -> tuple[Filed, ...]:
+            return tuple(
+                Filed(folder=folder, name=name, file_id="", digest=self._writer.digest(output.data))
+                for name, output in outputs.items()
+            )
+
+        return await asyncio.to_thread(digested)
 
     async def _steps(
         self, record: Record, outputs: Mapping[str, Output], *, resumed: bool, taken: bool
@@ -275,6 +280,8 @@ class RemoteOutputs:
             except Changed:
                 continue
             except AuthFailed as error:
+                with contextlib.suppress(FolderGone):
+                    await self._writer.present(each.folder, [each.name])  # raises where all access has ended
                 logger.warning("an output of ours may not be deleted: %s", error)
 
     async def _forget(self, kind: str, line: str) -> None:

@@ -170,21 +170,12 @@ class Tended:
         if known is not None and (known.folder, known.fingerprint) == (folder, credentials.fingerprint):
             return known
         place = self._connecting.open(folder, credentials)
-        outputs = RemoteOutputs(place, self._store, f"{folder.place}:outputs")
-        inbox = RemoteInbox(
-            folder=place,
-            place=folder.place,
-            store=self._store,
-            selection=Selection(
-                since=folder.since,
-                backfill=folder.backfill,
-                recursive=folder.recursive,
-                output=folder.output,
-            ),
-            rhythm=self._rhythm,
-            submitted_as=lambda file, entry: self._recording(opened, file, entry),
-            outputs=outputs,
-            delete=folder.policy.delete_with_recording,
+        outputs, inbox = _parts(
+            self._store,
+            folder,
+            place,
+            self._rhythm,
+            lambda file, entry: self._recording(opened, file, entry),
         )
         opened = Opened(
             folder=folder, fingerprint=credentials.fingerprint, place=place, outputs=outputs, inbox=inbox
@@ -193,3 +184,38 @@ class Tended:
         if known is not None:
             self._past.append(known.place)
         return opened
+
+
+async def take_stock(
+    store: Store, folder: WatchedFolder, place: RemotePlace, report: Callable[[int], None]
+) -> None:
+    """Before `folder` goes on record: leave alone what lies there, see `core.remote_inbox`."""
+
+    def nothing(_file: RemoteFile, _entry: Entry) -> Recording:
+        raise ValueError("Nothing is submitted before a folder is watched.")
+
+    _, inbox = _parts(store, folder, place, Rhythm(), nothing)
+    await inbox.take_stock(report)
+
+
+def _parts(
+    store: Store,
+    folder: WatchedFolder,
+    place: RemotePlace,
+    rhythm: Rhythm,
+    submitted_as: Callable[[RemoteFile, Entry], Recording],
+) -> tuple[RemoteOutputs, RemoteInbox]:
+    outputs = RemoteOutputs(place, store, f"{folder.place}:outputs")
+    selection = Selection(
+        since=folder.since, backfill=folder.backfill, recursive=folder.recursive, output=folder.output
+    )
+    return outputs, RemoteInbox(
+        folder=place,
+        place=folder.place,
+        store=store,
+        selection=selection,
+        rhythm=rhythm,
+        submitted_as=submitted_as,
+        outputs=outputs,
+        delete=folder.policy.delete_with_recording,
+    )

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from tests.off_the_loop import off_the_loop
 
 CORPUS = Path(__file__).resolve().parents[2] / "shared" / "corpus"
 
@@ -25,3 +28,11 @@ def tiny_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("models")
     build_models(folder)
     return folder
+
+
+@pytest.fixture(autouse=True)
+def nothing_holds_up_the_event_loop() -> Iterator[None]:
+    """No library that blocks is called on it."""
+    with off_the_loop() as caught:
+        yield
+    assert caught == []

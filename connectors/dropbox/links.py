@@ -31,6 +31,10 @@ _CLOSED: Final = (
     "The link to this file in Dropbox has a password, or is only for certain people. Share the recording "
     "itself, or a link that is open to all."
 )
+_NO_DOWNLOADS: Final = (
+    "Downloads are switched off for this link in Dropbox. Share the recording itself, or a link that allows "
+    "downloads."
+)
 
 
 def covers(url: str) -> bool:
@@ -82,6 +86,8 @@ async def _fetch(account: Account, url: str, into: Path, limit: int, *, closed: 
             raise Rejected("This link leads to a folder. Share a link to the recording in it.")
         if not (closed or _is_open(found.link_permissions)):
             raise _Closed(_CLOSED)
+        if not found.link_permissions.allow_download:
+            raise Rejected(_NO_DOWNLOADS)
         if found.size > limit:
             raise Rejected("This recording is larger than the limit here. Share it in parts, or as audio.")
 
@@ -96,8 +102,11 @@ async def _fetch(account: Account, url: str, into: Path, limit: int, *, closed: 
 
 
 def _is_open(permissions: LinkPermissions) -> bool:
-    """Whether everybody may follow the link, which Dropbox tells in one of two ways, or does not."""
+    """Whether everybody may follow the link, which Dropbox tells in one of two ways, or does not. One of them
+    says apart from that whether there is a password."""
     resolved, audience = permissions.resolved_visibility, permissions.effective_audience
+    if permissions.require_password:
+        return False
     if resolved is not None:
         return bool(resolved.is_public())
     return audience is not None and bool(audience.is_public())

@@ -122,7 +122,7 @@ class Writing:
                     there = await now()
                     if "conflict" not in found:
                         raise _unwritten(error) from None
-                    if doubtful and _is(there, upload.data):
+                    if doubtful and await asyncio.to_thread(_is, there, upload.data):
                         return entries.held(there, folder=folder)
                     raise taken from None
                 trouble = Transient("An upload arrived damaged.")

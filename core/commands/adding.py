@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from core.commands import exits
-from core.commands.backfill import tell_extent
+from core.commands.backfill import counting, tell_extent
 from core.commands.checking import besides, tried
 from core.commands.clouds import Unfinished, account_among, connecting, store, tell
 from core.commands.folder_choices import Written, read, summary
@@ -23,6 +22,7 @@ from core.render.safe import clean
 from core.settings import Settings
 from core.state import State
 from core.tasks import end
+from core.tending import take_stock
 
 _AT_ONCE = 8
 
@@ -72,6 +72,8 @@ async def add(settings: Settings, wish: Wish) -> int:
                 tell("Nothing was changed.")
                 return exits.FAILED
             wanted = replace(wanted, backfill=True)
+        if known is None:
+            wanted = await _begun(state, settings, platform, credentials, wanted)
         await _save(state, settings, known, wanted)
     _tell_done(settings, platform, known, wanted, credentials)
     return exits.OK
@@ -174,10 +176,30 @@ async def _count(
         await place.close()
 
 
+async def _begun(
+    state: State, settings: Settings, platform: Connecting, credentials: Credentials, wanted: WatchedFolder
+) -> WatchedFolder:
+    """The folder as a new one. Stock was taken of what lies there: it is left alone unless it is wanted."""
+    folders = WatchedFolders(state.store, settings, wanted.connector)
+    wanted = await folders.as_new(wanted)
+    if wanted.backfill:
+        return wanted
+    place = platform.open(wanted, credentials)
+    try:
+        with counting("Looking at what lies there", "files") as report:
+            await take_stock(state.store, wanted, place, report)
+    except BaseException:
+        await folders.forget(wanted)
+        raise
+    finally:
+        await place.close()
+    return wanted
+
+
 async def _save(state: State, settings: Settings, known: WatchedFolder | None, wanted: WatchedFolder) -> None:
     folders = WatchedFolders(state.store, settings, wanted.connector)
     if known is None:
-        await folders.save(replace(wanted, since=time.time()))
+        await folders.save(wanted)
     elif wanted.backfill and not known.backfill:
         await folders.renew(known, wanted)
     elif wanted != known:

@@ -31,8 +31,8 @@ _LINE_SECONDS = 5.0
 async def tell_extent(place: RemoteFolder, folder: WatchedFolder, settings: Settings, state: State) -> Tally:
     """Say how many recordings lie there and what transcribing them would cost. Raises as the port does."""
     selection = Selection(since=0.0, backfill=True, recursive=folder.recursive, output=folder.output)
-    with _counting() as report:
-        tally = await count(place, selection, report)
+    with counting("Looking through the folder", "recordings") as report:
+        tally = await count(place, selection, lambda tally: report(tally.files))
     if not tally.files:
         tell("No recordings lie there yet.")
         return tally
@@ -108,32 +108,34 @@ async def _left(settings: Settings, state: State) -> float | None:
 
 
 @contextmanager
-def _counting() -> Iterator[Callable[[Tally], None]]:
-    """Shows how far the counting is, to whoever looks."""
+def counting(what: str, things: str) -> Iterator[Callable[[int], None]]:
+    """Shows what is done, and how many there were so far, to whoever looks."""
     if not a_person_looks():
-        yield _Lines()
+        yield _Lines(what, things)
         return
     progress = Progress(
-        TextColumn("Looking through the folder"),
+        TextColumn(what),
         BarColumn(bar_width=24),
-        TextColumn("{task.completed:,.0f} recordings"),
+        TextColumn(f"{{task.completed:,.0f}} {things}"),
         TimeElapsedColumn(),
         console=Console(stderr=True),
         transient=True,
     )
     with progress:
         row = progress.add_task("", total=None)
-        yield lambda tally: progress.update(row, completed=tally.files)
+        yield lambda number: progress.update(row, completed=number)
 
 
 class _Lines:
     """A line from time to time."""
 
-    def __init__(self) -> None:
+    def __init__(self, what: str, things: str) -> None:
+        self._what = what
+        self._things = things
         self._said = time.monotonic()
 
-    def __call__(self, tally: Tally) -> None:
+    def __call__(self, number: int) -> None:
         if time.monotonic() - self._said >= _LINE_SECONDS:
             self._said = time.monotonic()
-            sys.stderr.write(f"Looking through the folder: {tally.files:,} recordings so far\n")
+            sys.stderr.write(f"{self._what}: {number:,} {self._things} so far\n")
             sys.stderr.flush()

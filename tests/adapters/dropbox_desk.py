@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import time
 import warnings
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -23,7 +22,7 @@ from core.policies import ChannelPolicy
 from core.ports import AdapterContext, Submit
 from core.settings import Settings, load_settings
 from core.tasks import end
-from core.tending import Opened
+from core.tending import Opened, take_stock
 from core.testing import MemoryJobs, MemoryLinks, MemoryStore
 from core.vault import Vault
 from tests.vendors.dropbox_server import DropboxServer, Grant, Person, serving
@@ -100,10 +99,10 @@ class Desk:
         """As `erni-audio folders add dropbox` does."""
         credentials = self.credentials()
         await Keyring(self.store, self.settings, "dropbox").save(credentials)
-        found = await self.connecting().find(credentials, path)
+        connecting = self.connecting()
+        found = await connecting.find(credentials, path)
         defaults: dict[str, Any] = {
             "policy": ChannelPolicy(formats=("txt",)),
-            "since": time.time(),
         }
         folder = WatchedFolder(
             connector="dropbox",
@@ -113,7 +112,13 @@ class Desk:
             link=found.link,
             **(defaults | options),
         )
-        await WatchedFolders(self.store, self.settings, "dropbox").save(folder)
+        folders = WatchedFolders(self.store, self.settings, "dropbox")
+        folder = await folders.as_new(folder)
+        if not folder.backfill:
+            place = connecting.open(folder, credentials)
+            await take_stock(self.store, folder, place, lambda _: None)
+            await place.close()
+        await folders.save(folder)
         return folder
 
     async def opened(self, path: str = INBOX) -> Opened:

@@ -56,7 +56,6 @@ class DropboxDriver:
             policy=ChannelPolicy(formats=(options.formats,), delete_with_recording=options.delete),
             backfill=options.backfill,
             output=options.output,
-            since=self._at.server.storage.clock() + 1000,
         )
         await self.restart()
         await self.look(submit)

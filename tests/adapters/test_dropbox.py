@@ -249,6 +249,7 @@ async def test_a_note_says_one_way_to_go_on(at: Desk, tmp_path: Path) -> None:
         "Ärger.MP3",
         "é" * 125 + ".mp3",
         "x" * 251 + ".mp3",
+        "😀" * 251 + ".mp3",  # the longest that there are
         'it\'s "quoted" \u202e3pm.mp3',
     ],
 )
@@ -314,6 +315,44 @@ async def test_a_revoked_account_is_told_and_comes_back(tmp_path: Path) -> None:
             while not (await at.adapter.check()).usable:
                 await asyncio.sleep(0.01)
     assert list(at.outputs()) == ["a.transcript.txt"]
+
+
+async def test_a_transcript_goes_later_if_access_ends_as_its_recording_goes(tmp_path: Path) -> None:
+    async with desk(tmp_path) as at, at.running():
+        at.ann.upload("/Inbox/a.mp3", b"one")
+        [job] = await at.submitted(1)
+        await at.deliver(job, "hello")
+        hold = at.server.hold("files/delete_v2")
+        at.ann.delete("/Inbox/a.mp3")
+        await hold.arrived.wait()
+        at.server.revoke(at.ann)
+        hold.release()
+        async with asyncio.timeout(10):
+            while (await at.adapter.check()).usable:
+                await asyncio.sleep(0.01)
+        assert list(at.outputs()) == ["a.transcript.txt"]
+        grant = at.server.connect(at.ann, pkce=True)
+        await Keyring(at.store, at.settings, "dropbox").save(at.credentials(grant))
+        await at.adapter.tended._adjust(at.jobs.submit)  # which it does every ten seconds
+        await at.server.until(lambda: not at.ann.names(INBOX))
+
+
+async def test_a_transcript_that_may_not_be_deleted_holds_nothing_up(at: Desk) -> None:
+    async with at.running():
+        for name in ("a", "b"):
+            at.ann.upload(f"/Inbox/{name}.mp3", name.encode())
+        for job in await at.submitted(2):
+            await at.deliver(job, "hello")
+        kept = {".tag": "path_write", "reason": {".tag": "no_write_permission"}}
+        at.server.fail("files/delete_v2", refusal(kept))
+        for name in ("a", "b"):
+            at.ann.delete(f"/Inbox/{name}.mp3")
+        at.ann.upload("/Inbox/c.mp3", b"three")
+        await at.submitted(3)
+        await at.server.until(lambda: len(at.outputs()) == 1)
+        async with asyncio.timeout(10):
+            while not (await at.adapter.check()).usable:
+                await asyncio.sleep(0.01)
 
 
 async def test_a_folder_that_may_only_be_read(at: Desk) -> None:

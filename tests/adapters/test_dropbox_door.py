@@ -7,13 +7,12 @@ import io
 import json
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import aiohttp
 import pytest
 import yarl
 from aiohttp import web
-from pydantic import SecretStr
 
 from connectors.dropbox import client
 from connectors.dropbox.adapter import DropboxFolders, create
@@ -387,7 +386,6 @@ async def test_dropbox_calls_a_process_that_does_not_watch(tmp_path: Path) -> No
     """Of those behind one address any may be called, and one watches."""
     async with desk(tmp_path, rhythm=SELDOM) as at:
         at.server.fail_always("files/list_folder/longpoll", "hang")
-        at.settings.redis_url = SecretStr("redis://127.0.0.1:1/0")
         watching, called = (at.open(DROPBOX_APP_SECRET=at.server.app.secret) for _ in range(2))
         async with at.running(watching), await _called(at, called) as origin:
             await at.server.until(lambda: at.server.called("files/list_folder/continue"))
@@ -518,6 +516,46 @@ async def test_with_the_account_that_may(at: Desk, tmp_path: Path) -> None:
     at.adapter._connecting.settings.links = "account"
     await at.adapter.fetch_link(link.url, tmp_path / "fetched")
     assert (tmp_path / "fetched").read_bytes() == TALK
+
+
+@pytest.mark.parametrize("told", ["visibility", "audience"])
+@pytest.mark.parametrize("password", [None, "sesame"])
+@pytest.mark.parametrize("audience", ["public", "team", "no_one"])
+async def test_only_what_is_open_to_all_is_fetched(
+    at: Desk,
+    tmp_path: Path,
+    told: Literal["visibility", "audience"],
+    password: str | None,
+    audience: Literal["public", "team", "no_one"],
+) -> None:
+    at.ann.upload("/talk.mp3", TALK)
+    link = at.ann.share_link("/talk.mp3", password=password)  # ours: we may follow it whatever it says
+    link.audience, link.told = audience, told
+    if audience == "public" and password is None:
+        await at.adapter.fetch_link(link.url, tmp_path / "fetched")
+        assert (tmp_path / "fetched").read_bytes() == TALK
+        return
+    with pytest.raises(Rejected, match=r"only for certain people|no file behind this link"):
+        await at.adapter.fetch_link(link.url, tmp_path / "fetched")
+    assert not at.server.called("sharing/get_shared_link_file")
+
+
+@pytest.mark.parametrize("links", ["open", "account"])
+async def test_a_link_without_downloads_is_told(
+    at: Desk, tmp_path: Path, links: Literal["open", "account"]
+) -> None:
+    at.adapter._connecting.settings.links = links
+    bob = at.server.add_person("Bob")
+    bob.upload("/talk.mp3", TALK)
+    link = bob.share_link("/talk.mp3")
+    link.downloads = False
+    with pytest.raises(Rejected) as caught:
+        await at.adapter.fetch_link(link.url, tmp_path / "fetched")
+    assert caught.value.user_message == (
+        "Downloads are switched off for this link in Dropbox. Share the recording itself, or a link that "
+        "allows downloads."
+    )
+    assert not at.server.called("sharing/get_shared_link_file")
 
 
 async def test_links_that_lead_to_nothing(at: Desk, tmp_path: Path) -> None:

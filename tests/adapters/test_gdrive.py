@@ -364,6 +364,7 @@ async def test_trouble_that_passes_loses_and_doubles_nothing(at: Desk, trouble: 
         "a/b\\c 'd'.mp3",
         "é" * 125 + ".mp3",
         "x" * 400 + ".mp3",
+        "😀" * 10_000 + ".mp3",
         'it\'s "quoted" \u202e3pm.mp3',
         "half an emoji \ud83d.mp3",
     ],

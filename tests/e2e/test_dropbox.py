@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import re
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from tests.adapters.dropbox_desk import INBOX
 from tests.e2e.children import Children, Process
 from tests.e2e.held import Held
 from tests.e2e.test_cli_transcribe import environment, record
+from tests.quick_store import quick_store
 from tests.vendors.dropbox_server import DropboxServer, Grant, Person, serving
 
 NAME = "talk about money"
@@ -46,8 +48,8 @@ class Place(Children):
             **more,
         )
 
-    def share(self, pitch: float = 220) -> None:
-        self.ann.upload(f"{INBOX}/{NAME}.wav", record(self.home / f"{pitch}.wav", 4, pitch).read_bytes())
+    def share(self, pitch: float = 220, name: str = NAME) -> None:
+        self.ann.upload(f"{INBOX}/{name}.wav", record(self.home / f"{pitch}.wav", 4, pitch).read_bytes())
 
     def outputs(self) -> dict[str, str]:
         return {
@@ -59,6 +61,12 @@ class Place(Children):
     async def answered(self, process: Process | None = None) -> dict[str, str]:
         await self.until(lambda: sorted(self.outputs()) == FILES, process)
         return self.outputs()
+
+    async def quiet(self) -> None:
+        """Nothing is written any more."""
+        calls = -1
+        while calls < (calls := len(self.server.called("files/upload"))):
+            await asyncio.sleep(2.0)  # longer than the pauses between two calls of one answer
 
     def leaked(self, texts: list[str]) -> list[str]:
         """What the log says and must not."""
@@ -121,9 +129,7 @@ async def killed(home: Path, moment: str) -> dict[str, str]:
         async with place.running() as process:
             await place.answered(process)
             await place.until(lambda: place.server.longpoll.waiting, process)
-            calls = -1
-            while calls < (calls := len(place.server.called("files/upload"))):
-                await asyncio.sleep(2.0)  # longer than the pauses between two calls of one answer
+            await place.quiet()
             return await place.answered(process)
 
 
@@ -139,3 +145,38 @@ async def test_killed_at_any_moment_it_answers_once_and_loses_nothing(tmp_path: 
 
     found = await asyncio.gather(*map(one, MOMENTS), return_exceptions=True)
     assert dict(zip(MOMENTS, found, strict=True)) == dict.fromkeys(MOMENTS, expected)
+
+
+CALLS = ("files/list_folder/continue", "files/download", "files/upload")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+async def test_two_services_on_one_store_outlive_kills_at_random(tmp_path: Path) -> None:
+    chance = random.Random(20261125)
+    with quick_store() as url:
+        async with dropbox(tmp_path / "0") as one, AsyncExitStack() as last:
+            (tmp_path / "1").mkdir()
+            two = Place(home=tmp_path / "1", server=one.server, ann=one.ann, grant=one.grant)
+            lives = [await last.enter_async_context(AsyncExitStack()) for _ in range(2)]
+
+            async def start(number: int) -> Process:
+                return await lives[number].enter_async_context((one, two)[number].running(REDIS_URL=url))
+
+            processes = [await start(number) for number in range(2)]
+            names = [f"{NAME} {number}" for number in range(6)]
+            for number, name in enumerate(names):
+                hold, victim = one.server.hold(chance.choice(CALLS)), chance.randrange(2)
+                one.share(200 + 20 * number, name)
+                await one.until(hold.arrived.is_set)
+                await one.kill(processes[victim])  # which may be the one that calls, or the other one
+                hold.release()
+                await lives[victim].aclose()
+                processes[victim] = await start(victim)
+            wanted = sorted(f"{name}.transcript.{suffix}" for name in names for suffix in ("md", "srt"))
+            await one.until(lambda: len(one.outputs()) >= len(wanted))
+            await one.quiet()
+            found = one.outputs()
+    assert sorted(found) == wanted
+    assert len(set(found.values())) == len(wanted)
+    assert one.leaked([]) == two.leaked([]) == []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -87,6 +88,13 @@ class Site:
 
 @pytest.fixture
 async def at(caller: Caller, url: str, tmp_path: Path) -> AsyncIterator[Site]:
+    async with a_site(caller, url, tmp_path) as made:
+        yield made
+
+
+@asynccontextmanager
+async def a_site(caller: Caller, url: str, tmp_path: Path) -> AsyncIterator[Site]:
+    """See `Site`."""
     async with (
         operator(caller, url, tmp_path) as me,
         dropbox_server.serving() as dropbox,

@@ -126,6 +126,26 @@ def test_outputs_stay_in_their_folder_and_are_recognised(name: str, shared: bool
         assert len(os.fsencode(output)) <= 255
 
 
+@pytest.mark.parametrize("letter", ["x", "é", "😀", "\udcff", "\0"])
+@pytest.mark.parametrize("shared", [False, True])
+def test_long_names_of_strangers_are_little_work(
+    letter: str, shared: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encoded: list[int] = []
+    fsencode = os.fsencode
+
+    def counted(name: str) -> bytes:
+        encoded.append(len(name))
+        return fsencode(name)
+
+    monkeypatch.setattr(os, "fsencode", counted)
+    base = output_base(letter * 10_000 + ".mp3", shared)
+    monkeypatch.undo()
+    assert sum(encoded) < 100_000
+    assert len(os.fsencode(base)) in range(197, 201)
+    assert base != output_base(letter * 9_999 + ".mp3", shared)
+
+
 @given(NAMES, NAMES)
 def test_different_recordings_have_different_outputs(one: str, other: str) -> None:
     one, other = f"{one}.mp3", f"{other}.wav"

@@ -208,7 +208,8 @@ class Account:
 
 @dataclass(slots=True, eq=False, kw_only=True)
 class SharedLink:
-    """A link to a file or folder. `audience` "no_one": switched off."""
+    """A link to a file or folder. `audience` "no_one": switched off. `told` is which of the two ways Dropbox
+    says in who may follow it; `downloads`: its owner lets others have the bytes."""
 
     url: str
     node: Node
@@ -216,6 +217,8 @@ class SharedLink:
     audience: Literal["public", "team", "no_one"] = "public"
     password: str | None = None
     created: float = 0.0
+    told: Literal["visibility", "audience"] = "visibility"
+    downloads: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -140,10 +140,20 @@ def full_account(account: Account) -> Json:
     return answer
 
 
+def _who_may_follow(link: SharedLink) -> Json:
+    if link.told == "audience":
+        return {
+            "effective_audience": {".tag": link.audience},
+            "link_access_level": {".tag": "viewer"},
+            "require_password": link.password is not None,
+        }
+    visibility = {"public": "public", "team": "team_only", "no_one": "no_one"}[link.audience]
+    return {"resolved_visibility": {".tag": "password" if link.password else visibility}}
+
+
 def shared_link(view: View, link: SharedLink, node: Node) -> Json:
     """SharedLinkMetadata of what a link leads to."""
     path = view.path(node)
-    audience = {"public": "public", "team": "team_only", "no_one": "no_one"}[link.audience]
     mine = link.owner is view.account
     answer: Json = {
         ".tag": "file" if isinstance(node, File) else "folder",
@@ -152,11 +162,11 @@ def shared_link(view: View, link: SharedLink, node: Node) -> Json:
         "name": node.name,
         "link_permissions": {
             "can_revoke": mine,
-            "resolved_visibility": {".tag": "password" if link.password else audience},
+            **_who_may_follow(link),
             "visibility_policies": [],
             "can_set_expiry": False,
             "can_remove_expiry": False,
-            "allow_download": True,
+            "allow_download": link.downloads,
             "can_allow_download": mine,
             "can_disallow_download": mine,
             "allow_comments": True,

@@ -60,6 +60,8 @@ def _link_file(api: Api, incoming: Incoming, arg: Any) -> Download:
     link, node = _behind(api, incoming.view, arg)
     if not isinstance(node, File):
         raise Refused({".tag": "shared_link_is_directory"})
+    if not link.downloads:
+        raise Refused({".tag": "shared_link_access_denied"})
     return Download(metadata=payloads.shared_link(incoming.view, link, node), revision=node.current)
 
 

@@ -25,7 +25,8 @@ from core.vault import Vault
 
 PREFIX = "{erni}"
 _RECORD_DAYS = 90.0
-"""How long a finished record is kept at least, so that a late duplicate of its event is still known."""
+"""How long a finished record is kept, so that a late duplicate of its event is still known; longer if its
+result is."""
 
 _recording = TypeAdapter(Recording)
 _SCRIPTS = (

@@ -35,6 +35,7 @@ from bots.teams.letters import (
     Met,
     Pressed,
     Renamed,
+    Restored,
     Retried,
     Shared,
     Told,
@@ -239,7 +240,7 @@ class TeamsAdapter:
         known = True
         if isinstance(letter, Joined):
             known = await self._places.is_known(letter.where)
-        if not isinstance(letter, Left | Asked | Withdrawn | Met):
+        if not isinstance(letter, Left | Asked | Withdrawn | Restored | Met):
             await self._places.remember(letter.where, letter.team)
         if isinstance(letter, Joined):
             await self._commands.joined(letter, known=known)
@@ -266,12 +267,12 @@ class TeamsAdapter:
                 await self._consents.consented(letter)
             case Withdrawn():
                 await self._deeds.withdrawn(letter)
+            case Restored():
+                await self._deeds.restored(letter)
             case Met():
                 await self._meetings.met(letter)
             case Left():
                 await self._deeds.left(letter)
-            case Joined():
-                return
 
     async def _submitted(self, recording: Recording) -> str:
         if self._submit is None:

@@ -3,7 +3,8 @@
 What is posted is never a result but the short card that says it will come; results are put in its place.
 So there is one result at most, whatever happens. If the answer to a posting was lost, or the process died
 before it was remembered, the conversation is read back through Graph where the app may do that. Where it may
-not, the short card is posted again: one may be left over, which goes away once somebody presses its button.
+not, the short card is posted again: one may be left over, which says where to look and goes away once
+somebody presses its button.
 """
 
 from __future__ import annotations
@@ -19,15 +20,17 @@ from bots.teams import cards
 from bots.teams import format as shows
 from bots.teams.access import Access
 from bots.teams.cards import Message
+from bots.teams.graph import LAG_SECONDS
 from bots.teams.incoming import Reference
 from bots.teams.index import Index
 from bots.teams.places import Places
 from bots.teams.records import ChatMessage
 from bots.teams.results import Shown
 from bots.teams.shares import OVER, STATE, Share, State
-from bots.teams.troubles import Denied, Gone, Refused, TooLarge, Unshowable
+from bots.teams.troubles import Denied, Gone, Refused, TooLarge, Unshowable, Unsure
 from core.answering import Hold as AnyHold
 from core.answering import States
+from core.errors import Transient
 from core.ports import Store
 
 logger = logging.getLogger(__name__)
@@ -119,7 +122,8 @@ class Answers:
     async def announce(self, hold: Hold) -> None:
         """Say that the transcript will come. Raises as `say`."""
         if hold.state.message:
-            await self.say(hold, _placeholder(hold.state.share))
+            about = Shown(share=hold.state.share.id, name=hold.state.share.name)
+            await self.say(hold, shows.accepted(about, again=True))
         else:
             await self._is_there(hold, anew=True)
 
@@ -131,7 +135,14 @@ class Answers:
             return bool(hold.state.message)
         share = hold.state.share
         await hold.save(replace(hold.state, posting=True, tried=time.time()))
-        sent = await self.post(share.where, _marked(_placeholder(share), share.id))
+        placeholder = shows.accepted(Shown(share=share.id, name=share.name))
+        try:
+            sent = await self.post(share.where, _marked(placeholder, share.id))
+        except Unsure:
+            raise
+        except Transient:
+            await hold.save(replace(hold.state, posting=False))  # it is not there, that is sure
+            raise
         await hold.save(replace(hold.state, message=sent, posting=False))
         return True
 
@@ -171,6 +182,8 @@ class Answers:
                     return
         except (Denied, Refused) as error:
             logger.warning("share %s may be announced twice: %s", share.id, error)
+        else:
+            wait_for_graph(hold.state.tried)
 
     async def own(self, share: Share, since: float) -> AsyncIterator[ChatMessage]:
         """What the app said since then (Unix seconds) where a share is answered, the newest first. Raises
@@ -203,8 +216,10 @@ class Answers:
                     logger.info("a card that was left over stays: %s", error.code)
 
 
-def _placeholder(share: Share) -> Message:
-    return shows.accepted(Shown(share=share.id, name=share.name))
+def wait_for_graph(tried: float) -> None:
+    """Raise Transient while Graph may not show yet what was posted at `tried`, Unix seconds."""
+    if time.time() - tried < LAG_SECONDS:
+        raise Transient("Graph may not show yet what was posted.", retry_after=1.0)
 
 
 def _mark(share: str) -> str:

@@ -11,6 +11,7 @@ from bots.teams.access import Access
 from bots.teams.answers import Answers
 from bots.teams.cards import Message
 from bots.teams.conversations import Conversations
+from bots.teams.graph import LAG_SECONDS
 from bots.teams.letters import TOLD, Asked, Shared
 from bots.teams.links import message_link
 from bots.teams.notices import note, pointer
@@ -25,7 +26,6 @@ from core.ports import AdapterContext
 
 logger = logging.getLogger(__name__)
 
-_LAG_SECONDS = 15.0  # for which Graph may not show a message yet that an activity told of
 _REPLIES = 50  # of a thread that are looked at, the newest first
 _BACK = 200  # messages of a chat among which the recording of a meeting is looked for
 
@@ -58,7 +58,7 @@ class Asking:
         if letter.look:
             try:
                 place = await self._access.place(letter.where, letter.team, letter.user)
-                young = time.time() - letter.at < _LAG_SECONDS
+                young = time.time() - letter.at < LAG_SECONDS
                 message = await self._message(place, letter.message, letter.where.root, young=young)
             except Denied as error:
                 logger.error("a message is not looked at for recordings: %s", error)  # noqa: TRY400  (foreseen)
@@ -70,7 +70,8 @@ class Asking:
             found = found_in(message, self._links.covers, asked=False)
         for each in found:
             share = self._reception.share(letter, each, message=letter.message, now=time.time())
-            await self._reception.accept(share, policy, by=None if each.of_meeting else each.user)
+            by = None if each.of_meeting else each.user
+            await self._reception.accept(share, policy, by=by, when=letter.when)
 
     async def asked(self, letter: Asked) -> None:
         """Transcribe what somebody asks for, or say why not. What was dealt with is not dealt with again."""
@@ -105,14 +106,19 @@ class Asking:
         known = await self._answers.state(share.id)
         repeated = known is not None and bool(letter.request) and known.asked == letter.request
         if known is None or repeated:  # nobody asked twice: this process, or another one, died over it
-            await self._reception.accept(share, policy, by=letter.user, asked=letter.request)
+            await self._accept(letter, share, policy)
         elif await self._came_to_nothing(known):
             version = known.share.version + 1
-            await self._reception.again(known, policy, version=version, by=letter.user, asked=letter.request)
+            await self._reception.again(
+                known, policy, version=version, by=letter.user, asked=letter.request, when=letter.when
+            )
         elif known.message and letter.request:
             await self._tell(letter, pointer(await self._address(known), done=known.phase == "done"))
         else:
-            await self._reception.accept(share, policy, by=letter.user, asked=letter.request)
+            await self._accept(letter, share, policy)
+
+    async def _accept(self, letter: Asked, share: Share, policy: ChannelPolicy) -> None:
+        await self._reception.accept(share, policy, by=letter.user, asked=letter.request, when=letter.when)
 
     async def _address(self, state: State) -> str:
         """Where the answer to a share is; empty if that can't be said."""
@@ -163,7 +169,7 @@ class Asking:
         """Where a recording may be that somebody means: the message, what it quotes, its thread."""
         place = await self._access.place(letter.where, letter.team, letter.user)
         root = letter.where.root
-        young = time.time() - letter.at < _LAG_SECONDS
+        young = time.time() - letter.at < LAG_SECONDS
         own = await self._message(place, letter.message, root, young=young)
         if own is not None:
             yield own

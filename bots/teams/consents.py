@@ -8,13 +8,14 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from bots.teams import notes
 from bots.teams.access import Access
-from bots.teams.answers import Answers, Hold
+from bots.teams.answers import Answers, Hold, wait_for_graph
 from bots.teams.files import CONSENT, FILE_INFO, consent_card, file_card
 from bots.teams.letters import Consented
 from bots.teams.notices import note
@@ -55,7 +56,7 @@ class Consents:
             if known.posting:
                 known = await self._found(hold, file.format, known)
             if not known.message:
-                await _keep(hold, file.format, replace(known, posting=True))
+                await _keep(hold, file.format, replace(known, posting=True, tried=time.time()))
                 sent = await self._access.connector.send(hold.state.share.where, asks)
                 await _keep(hold, file.format, replace(known, message=sent, posting=False))
 
@@ -69,6 +70,8 @@ class Consents:
         async with self._answers.hold(state.share) as hold:
             known = hold.state.files.get(letter.format)
             if known is None or hold.state.phase in {"failed", "stopped", "deleted"}:
+                if letter.card and (known is None or letter.card != known.message):
+                    await self._remove(hold, letter.card)  # a question that was left over
                 return
             if not letter.upload:
                 await self._forgo(hold, letter, known)
@@ -159,6 +162,8 @@ class Consents:
                         return known
         except (Denied, Refused) as error:
             logger.warning("share %s may have a question twice: %s", hold.state.share.id, error)
+        else:
+            wait_for_graph(known.tried)
         return known
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from dataclasses import replace
 
@@ -11,6 +12,7 @@ from bots.teams.places import Places
 from bots.teams.settings import TeamsSettings
 from bots.teams.shares import Share, is_alone
 from bots.teams.troubles import Gone, Removed
+from core.leases import turn
 from core.policies import ChannelPolicy, Mode, dump_policy, load_policy, may_change
 from core.ports import Store
 from core.voices import OWN_WORKSPACE
@@ -18,6 +20,7 @@ from core.voices import OWN_WORKSPACE
 logger = logging.getLogger(__name__)
 
 _POLICIES = "teams:policies"
+_WHEN = "when"  # it was chosen, beside what was
 
 
 class Conversations:
@@ -46,9 +49,15 @@ class Conversations:
         default = replace(self.default, mode=Mode.ALL) if is_alone(where) else self.default
         return default if text is None else load_policy(text, default)
 
-    async def choose(self, where: Reference, policy: ChannelPolicy) -> None:
-        """Keep what somebody chose."""
-        await self._store.remember(_POLICIES, where.conversation, dump_policy(policy))
+    async def choose(self, where: Reference, policy: ChannelPolicy, *, when: float = 0.0) -> bool:
+        """Keep what somebody chose at `when`, Unix seconds. False: somebody chose otherwise later."""
+        async with turn(self._store, _POLICIES, where.conversation):
+            kept = await self._store.recall(_POLICIES, where.conversation)
+            if kept is not None and json.loads(kept).get(_WHEN, 0.0) > when:
+                return False
+            chosen = json.loads(dump_policy(policy)) | {_WHEN: when}
+            await self._store.remember(_POLICIES, where.conversation, json.dumps(chosen, ensure_ascii=False))
+        return True
 
     @property
     def voices(self) -> str:

@@ -3,27 +3,29 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Literal
 
 from bots.teams import format as shows
 from bots.teams import ids, notes
 from bots.teams.answers import Answers, Hold
 from bots.teams.cards import Message
 from bots.teams.conversations import Conversations
-from bots.teams.letters import Chosen, Left, Pressed, Renamed, Retried, Told, Withdrawn
+from bots.teams.letters import Chosen, Left, Pressed, Renamed, Restored, Retried, Told, Withdrawn
+from bots.teams.naming import named
 from bots.teams.notices import note
 from bots.teams.places import Places
 from bots.teams.publishing import Publishing
 from bots.teams.reception import Reception
 from bots.teams.results import Shown
-from bots.teams.shares import OVER, State
+from bots.teams.shares import OVER, Phase, State
 from core.errors import Rejected
 from core.model import JobState
-from core.policies import load_policy
+from core.policies import Mode, load_policy
 from core.ports import AdapterContext
 from core.registry import FORMATS
-from core.relabelling import amended
 
 logger = logging.getLogger(__name__)
 
@@ -79,12 +81,8 @@ class Deeds:
         if state.share.version != letter.version or state.phase != "done":
             await self._tell(letter, notes.TOO_LATE)  # the speakers are others by now
             return
-        names, merged = letter.names, letter.merged
-
-        def named(now: State) -> State:
-            return replace(now, names={**now.names, **names}, merged=amended(now.merged, merged))
-
-        await self._change(letter, state, named)
+        names, merged, when = letter.names, letter.merged, letter.when
+        await self._change(letter, state, lambda now: named(now, names, merged, when=when))
         await self._store.audit("renamed", {"share": letter.share, "by": letter.user})
 
     async def retried(self, letter: Retried) -> None:
@@ -92,15 +90,17 @@ class Deeds:
         state = await self._state(letter)
         if state is not None and state.phase != "deleted":
             policy = load_policy(letter.policy, self._conversations.default)
-            await self._reception.again(state, policy, version=letter.version, by=letter.user)
+            await self._reception.again(
+                state, policy, version=letter.version, by=letter.user, when=letter.when
+            )
 
     async def chosen(self, letter: Chosen) -> None:
         """Let what somebody chose for a conversation hold from now on, if they may choose."""
         if await self._conversations.may_change(letter.where, letter.team, letter.user):
             policy = load_policy(letter.policy, self._conversations.default)
-            await self._conversations.choose(letter.where, policy)
-            facts = {"channel": letter.where.conversation, "by": letter.user}
-            await self._store.audit("settings changed", facts)
+            if await self._conversations.choose(letter.where, policy, when=letter.when):
+                facts = {"channel": letter.where.conversation, "by": letter.user}
+                await self._store.audit("settings changed", facts)
 
     async def stop_all(self, letter: Told) -> bool:
         """Stop whatever is being transcribed in a conversation, in a channel in this thread. False: nothing
@@ -114,28 +114,55 @@ class Deeds:
 
     async def stop(self, state: State, by: str) -> bool:
         """Stop working on a share, as somebody called `by` wants. False: it was over."""
-        if not await self._is_cancelled(state.job):
+        job = state.job
+        if job and not await self._is_cancelled(job):
             return False
         async with self._answers.hold(state.share) as hold:
-            if hold.state.job == state.job and hold.state.phase not in OVER:
+            if not job and hold.state.job:  # it was being looked up until now
+                job = hold.state.job
+                if not await self._is_cancelled(job):
+                    return False
+            if hold.state.at and hold.state.job == job and hold.state.phase not in OVER:
                 if await self._publishing.restore(hold, "The new try was stopped."):
                     return True
-                await hold.save(replace(hold.state, phase="stopped"))
+                await hold.save(replace(hold.state, phase="stopped"))  # nor is it taken in later
                 await self._answers.say(hold, shows.stopped(_shown(state), by or None))
         return True
 
     async def withdrawn(self, letter: Withdrawn) -> None:
         """The message is gone: stop working on its recordings, and take their transcripts away if the
         conversation wants it. What waits to be taken in is not any more."""
-        await self._reception.withdraw(letter.where, letter.message)
+        await self._reception.withdraw(letter.where, letter.message, letter.when or time.time())
         goes = (await self._conversations.policy(letter.where)).delete_with_recording
         for state in await self._answers.in_message(letter.where.conversation, letter.message):
-            if state.phase == "deleted":
-                continue
-            if goes or (state.phase not in OVER and await self._is_cancelled(state.job)):
-                async with self._answers.hold(state.share) as hold:
-                    await self._jobs.cancel(hold.state.job)
-                    await self._take_away(hold, shows.deleted(_shown(hold.state), None))
+            async with self._answers.hold(state.share) as hold:
+                now = hold.state
+                if not now.at or (now.phase == "deleted" and not now.withdrawn):
+                    continue
+                if not await self._reception.is_withdrawn(letter.where, letter.message):
+                    return  # it is back
+                running = now.phase not in OVER
+                if goes or now.withdrawn or (running and await self._is_cancelled(now.job)):
+                    await self._jobs.cancel(now.job)
+                    was = now.withdrawn or now.phase
+                    await self._take_away(hold, shows.deleted(_shown(now), None), withdrawn=was)
+
+    async def restored(self, letter: Restored) -> None:
+        """The message is back: what was taken away with it is made once more. Repeatable."""
+        await self._reception.restore(letter.where, letter.message, letter.when)
+        policy = await self._conversations.policy(letter.where)
+        for state in await self._answers.in_message(letter.where.conversation, letter.message):
+            async with self._answers.hold(state.share) as hold:  # who takes it away is done then
+                known = hold.state
+                if known.phase != "deleted" or not known.withdrawn:
+                    continue
+                if known.withdrawn == "stopped":
+                    await hold.save(replace(known, phase="stopped", withdrawn=""))
+                    await self._answers.say(hold, shows.stopped(_shown(known), None))
+                    continue
+            if policy.mode is not Mode.NEVER:
+                version, by = known.share.version + 1, letter.user or known.share.user
+                await self._reception.again(known, policy, version=version, by=by, when=letter.when)
 
     async def expire(self, state: State, days: int) -> None:
         """Take a transcript away that was kept for `days`, as long as its conversation wants."""
@@ -183,9 +210,10 @@ class Deeds:
             await self._take_away(hold, shows.deleted(_shown(state), name))
         await self._store.audit("transcript deleted", {"share": letter.share, "by": letter.user})
 
-    async def _take_away(self, hold: Hold, message: Message) -> None:
+    async def _take_away(self, hold: Hold, message: Message, *, withdrawn: Phase | Literal[""] = "") -> None:
         """Delete what can be read in the conversation, and the service's copy. Repeatable."""
-        await hold.save(replace(hold.state, phase="deleted", names={}, merged={}))
+        bare = replace(hold.state, phase="deleted", names={}, merged={}, said={}, withdrawn=withdrawn)
+        await hold.save(bare)
         await self._forget(hold.state)
         try:
             await self._answers.say(hold, message, anew=False)  # the text first: files may take some tries
@@ -195,8 +223,8 @@ class Deeds:
             logger.info("an answer was gone already: %s", type(error).__name__)
 
     async def _forget(self, state: State) -> None:
-        """Drop the service's own copies, also that of an earlier version."""
-        for job in filter(None, (state.job, state.good.job if state.good else "")):
+        """Drop the service's own copies, also those of earlier versions."""
+        for job in state.jobs:
             await self._jobs.forget(job)
 
     async def _change(

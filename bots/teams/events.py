@@ -8,14 +8,13 @@ from __future__ import annotations
 import re
 import time
 from dataclasses import replace
-from datetime import datetime
 from html import unescape
 
 from bots.teams.commands import WORDS
 from bots.teams.conversations import Conversations
 from bots.teams.incoming import Incoming
-from bots.teams.letters import Asked, Joined, Left, Met, Shared, Told, Withdrawn
-from bots.teams.posting import Posting, origin
+from bots.teams.letters import Asked, Joined, Left, Met, Restored, Shared, Told, Withdrawn
+from bots.teams.posting import Posting, origin, seconds
 from bots.teams.presses import read_press
 from bots.teams.pressing import Pressing
 from bots.teams.records import links_in, text
@@ -26,7 +25,6 @@ from core.ports import Links
 _MENTION = re.compile(r"<at[^<>]*>[^<]*</at>")
 _BARE_LINK = re.compile(r"https://[^\s<>\"]+")
 MEETING_END = "application/vnd.microsoft.meetingEnd"
-_LATE_SECONDS = 3600.0  # by which Teams may tell later that a meeting ended
 _GONE = frozenset({"channelDeleted", "teamDeleted", "teamHardDeleted"})
 
 
@@ -48,11 +46,15 @@ class Events:
                 await self._message(incoming)
             case "messageUpdate" if incoming.event == "editMessage":
                 await self._requested(incoming, edited=True)
+            case "messageUpdate" if incoming.event == "undeleteMessage":
+                letter = Restored(**origin(incoming), message=incoming.id)
+                await self._posting.keep(letter, incoming.id, *_version(incoming))
+                await self._requested(incoming, edited=True)
             case "event" if incoming.name == MEETING_END:
                 await self._met(incoming)
             case "messageDelete":
-                letter = Withdrawn(**origin(incoming), message=incoming.id)
-                await self._posting.keep(letter, incoming.id)
+                gone = Withdrawn(**origin(incoming), message=incoming.id)
+                await self._posting.keep(gone, incoming.id, *_version(incoming))
             case "conversationUpdate":
                 await self._conversation(incoming)
             case "installationUpdate":
@@ -90,7 +92,7 @@ class Events:
         if incoming.where.kind == "channel":
             return  # in whose thread it was is not said
         if (await self._conversations.policy(incoming.where)).mode is Mode.ALL:
-            at = _seconds(text(incoming.value, "EndTime"), now=time.time())
+            at = seconds(text(incoming.value, "EndTime"), now=time.time())
             await self._posting.keep(Met(**origin(incoming), meeting=incoming.meeting, at=at))
 
     async def _written_to(self, incoming: Incoming, *, edited: bool) -> None:
@@ -154,15 +156,6 @@ class Events:
 def _version(incoming: Incoming) -> tuple[str, ...]:
     """What tells one change of a message from another; nothing where it is new."""
     return () if incoming.kind == "message" else (text(incoming.payload, "timestamp"),)
-
-
-def _seconds(moment: str, *, now: float) -> float:
-    """When a meeting ended, Unix seconds; `now` where that is not said, or makes no sense."""
-    try:
-        at = datetime.fromisoformat(moment).timestamp()
-    except ValueError:
-        return now
-    return at if now - _LATE_SECONDS < at < now else now
 
 
 def _word(incoming: Incoming) -> str:

@@ -10,7 +10,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from bots.teams import cards, ids
-from bots.teams.cards import Action, Message, message, rich, run
+from bots.teams.cards import Action, Message, message, rich, run, small
 from bots.teams.notices import help_text, pointer, status_text
 from bots.teams.pages import page
 from bots.teams.results import Link, Shown, again_button, nothing_said, result
@@ -39,6 +39,9 @@ __all__ = [
     "working",
 ]
 
+_NEWER: Final = "If nothing changes here for some minutes, look for a newer message about it below."
+"""It may have been posted twice, and only the newer one is known then (see `bots.teams.answers`)."""
+
 _ELSEWHERE: Final = {
     "google.com": "Google Drive",
     "dropbox.com": "Dropbox",
@@ -51,8 +54,8 @@ _ELSEWHERE: Final = {
 # --- under way ---
 
 
-def accepted(about: Shown) -> Message:
-    """The first answer to a recording."""
+def accepted(about: Shown, *, again: bool = False) -> Message:
+    """The first answer to a recording, or (`again`) what takes the place of an answer that is there."""
     name = cards.title(about.name)
     return message(
         f"Transcribing {name}. The transcript will appear here.",
@@ -61,6 +64,7 @@ def accepted(about: Shown) -> Message:
             run(name, bold=True),
             run(". The transcript will appear here, in place of this."),
         ),
+        *(() if again else (small(_NEWER, spacing="small"),)),
         actions=(_stop(about),),
     )
 

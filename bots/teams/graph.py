@@ -35,6 +35,9 @@ _GUID: Final = re.compile(r"[0-9a-fA-F-]{36}")
 # Else Graph calls the message about a meeting's recording "unknownFutureValue".
 _ALL_KINDS: Final = {"Prefer": "include-unknown-enum-members"}
 
+LAG_SECONDS: Final = 15.0
+"""For which Graph may not show a message yet that Teams told of, or took."""
+
 
 class Graph:
     """Graph with the token of the app `registration`; without one, in local development, all is denied.

@@ -10,7 +10,7 @@ from bots.teams.answers import Answers
 from bots.teams.commands import Commands
 from bots.teams.conversations import Conversations
 from bots.teams.deeds import Deeds
-from bots.teams.shares import OVER, State
+from bots.teams.shares import State
 from core.errors import ErniError
 from core.ports import AdapterContext
 
@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 
 _ROUND_SECONDS = 3600.0
 _DAY = 86400.0
-_KNOWN_DAYS = 90.0  # for which a share is known: as long as the core keeps the record of its job
+_KNOWN_DAYS = 90.0  # for which a share is known at least: then as long as the core keeps a job of it
 
 
 class Keeping:
@@ -61,11 +61,18 @@ class Keeping:
                 logger.warning("share %s in Teams is cleared later: %s", state.share.id, error)
 
     async def _look_at(self, state: State, now: float) -> None:
-        age = (now - state.at) / _DAY
-        policy = await self._conversations.policy(state.share.where)
-        days = policy.retention_days
+        days = (await self._conversations.policy(state.share.where)).retention_days
         if state.phase == "done" and days is not None:
-            if age > days:
+            if await self._age(state, now, days) > days:
                 await self._deeds.expire(state, days)
-        elif age > _KNOWN_DAYS and (state.phase in OVER or await self._jobs.view(state.job) is None):
-            await self._answers.forget(state.share)
+        elif await self._age(state, now, _KNOWN_DAYS) > _KNOWN_DAYS:
+            views = [await self._jobs.view(job) for job in state.jobs]
+            if not any(views):
+                await self._answers.forget(state.share)
+
+    async def _age(self, state: State, now: float, least: float) -> float:
+        """Days since a share was taken in for the last time, which may be long after it was shared. Not
+        exact where it is not more than `least`."""
+        age = (now - state.at) / _DAY
+        view = await self._jobs.view(state.job) if age > least else None
+        return age if view is None else (now - view.submitted_at.timestamp()) / _DAY

@@ -18,12 +18,15 @@ TOLD: Final = "teams:told"
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Letter:
     """Where it happened, in which team (as activities call it), and who did it: the directory's id, and the
-    name if Teams told it."""
+    name if Teams told it. `when` it happened is in Unix seconds; 0 if that is not known. Letters are acted on
+    side by side, and again after trouble: of two that contradict each other the one that happened later
+    counts."""
 
     where: Reference
     team: str = ""
     user: str = ""
     user_name: str = ""
+    when: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,6 +130,14 @@ class Withdrawn(Letter):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Restored(Letter):
+    """The deletion of a message was undone."""
+
+    message: str
+    kind: Literal["restored"] = "restored"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Met(Letter):
     """A meeting ended at `at`, Unix seconds; its chat was looked at `look` times for the recording."""
 
@@ -152,7 +163,19 @@ class Left(Letter):
 
 
 Any_ = (
-    Shared | Asked | Told | Pressed | Renamed | Retried | Chosen | Consented | Withdrawn | Met | Joined | Left
+    Shared
+    | Asked
+    | Told
+    | Pressed
+    | Renamed
+    | Retried
+    | Chosen
+    | Consented
+    | Withdrawn
+    | Restored
+    | Met
+    | Joined
+    | Left
 )
 
 _letter: TypeAdapter[Any_] = TypeAdapter(Annotated[Any_, Field(discriminator="kind")])

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import time
+from dataclasses import replace
+from datetime import datetime
 from typing import Protocol, TypedDict
 
 from bots.teams.incoming import Incoming, Reference
 from bots.teams.letters import Any_, dump
+from bots.teams.records import text
+
+_LATE_SECONDS = 3600.0  # by which Teams may tell of something later
 
 
 class Post(Protocol):
@@ -22,6 +28,7 @@ class Origin(TypedDict):
     team: str
     user: str
     user_name: str
+    when: float
 
 
 class Posting:
@@ -32,10 +39,10 @@ class Posting:
 
     async def keep(self, letter: Any_, *key: str, delay: float = 0.0) -> None:
         """Write a letter down, to be acted on in `delay` seconds; `key` names what happened in its
-        conversation, the letter itself without one."""
-        text = dump(letter)
-        name = ":".join((letter.kind, letter.where.conversation, *key)) if key else text
-        await self._post(hashlib.sha256(name.encode()).hexdigest()[:32], text, delay=delay)
+        conversation, what the letter says without one."""
+        said = dump(replace(letter, when=0.0))
+        name = ":".join((letter.kind, letter.where.conversation, *key)) if key else said
+        await self._post(hashlib.sha256(name.encode()).hexdigest()[:32], dump(letter), delay=delay)
 
 
 def origin(incoming: Incoming) -> Origin:
@@ -45,4 +52,15 @@ def origin(incoming: Incoming) -> Origin:
         team=incoming.thread,
         user=incoming.user or incoming.user_chat_id,
         user_name=incoming.user_name,
+        when=seconds(text(incoming.payload, "timestamp"), now=time.time()),
     )
+
+
+def seconds(moment: str, *, now: float) -> float:
+    """What Teams says of when something happened, as Unix seconds; `now` where it does not say, or where that
+    makes no sense."""
+    try:
+        at = datetime.fromisoformat(moment).timestamp()
+    except ValueError:
+        return now
+    return at if now - _LATE_SECONDS < at < now else now

@@ -17,7 +17,7 @@ from bots.teams.cards import Message
 from bots.teams.consents import Consents
 from bots.teams.records import DriveItem
 from bots.teams.results import FILES, Link, Shown, result
-from bots.teams.shares import File, Share, State, is_alone
+from bots.teams.shares import File, Share, State, is_alone, left_behind
 from bots.teams.troubles import Conflict, Denied, Gone, Refused
 from core.errors import Rejected, Transient
 from core.model import Recording, Transcript
@@ -66,8 +66,8 @@ class Publishing:
         view, transcript = await self._jobs.view(good.job), await self._jobs.transcript(good.job)
         if view is None or transcript is None:
             return False
-        now = replace(hold.state, job=good.job, names=good.names, merged=good.merged, phase="done")
-        await hold.save(now)
+        now = replace(hold.state, job=good.job, names=good.names, merged=good.merged, said={}, phase="done")
+        await hold.save(left_behind(now, hold.state.job))
         told = replace(transcript, warnings=(f"{why} This is the earlier transcript.", *transcript.warnings))
         await self.publish(hold, told, view.job.recording)
         return True

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -78,11 +77,14 @@ class Reception:
         """The share of a recording in a message of the letter's conversation."""
         return share_in(letter.where, message, found, team=letter.team, user=letter.user, now=now)
 
-    async def accept(self, share: Share, policy: ChannelPolicy, *, by: str | None, asked: str = "") -> None:
+    async def accept(
+        self, share: Share, policy: ChannelPolicy, *, by: str | None, asked: str = "", when: float = 0.0
+    ) -> None:
         """Take a share in and say so in its answer; a known one is a no-op. Repeatable after a crash.
 
         `by` is who wants it, by the directory's id, and has to be able to open the file (see
-        `bots.teams.rights`); None for what Teams itself tells of. `asked` is the request of who asked for it.
+        `bots.teams.rights`); None for what Teams itself tells of. `asked` is the request of who asked for it,
+        `when` it was shared or asked for, Unix seconds: if the message was deleted before that, it is back.
         """
         async with self._answers.hold(share) as hold:
             state = hold.state
@@ -90,7 +92,8 @@ class Reception:
                 return
             if not state.at:
                 await hold.save(replace(state, share=share, at=share.at, asked=asked))
-            if await self._store.recall(TOLD, _withdrawn(share.where, share.message)) is not None:
+            await self._heard(share, when)
+            if await self.is_withdrawn(share.where, share.message):
                 await self._answers.forget(share)  # after it was saved, so that one of the two sees the other
                 return
             seen = await self._seen(share, by)
@@ -100,10 +103,18 @@ class Reception:
                 await self._take(hold, seen, policy)
 
     async def again(
-        self, known: State, policy: ChannelPolicy, *, version: int, by: str, asked: str = ""
+        self,
+        known: State,
+        policy: ChannelPolicy,
+        *,
+        version: int,
+        by: str,
+        asked: str = "",
+        when: float = 0.0,
     ) -> None:
-        """Recognise a share once more, as its `version`; a version that is known is a no-op. `by` and `asked`
-        as in `accept`."""
+        """Recognise a share once more, as its `version`; a version that is known is a no-op. `by`, `asked`
+        and `when` as in `accept`."""
+        await self._heard(known.share, when)
         seen = await self._seen(replace(known.share, version=version), by)
         async with self._answers.hold(known.share) as hold:
             state = hold.state
@@ -119,9 +130,32 @@ class Reception:
             await hold.save(replace(state, asked=asked))
             await self._take(hold, seen, policy)
 
-    async def withdraw(self, where: Reference, message: str) -> None:
+    async def withdraw(self, where: Reference, message: str, when: float) -> None:
         """A message was deleted: what waits to be taken in from it is left."""
-        await self._store.remember(TOLD, _withdrawn(where, message), str(time.time()))
+        await self._mark("withdrawn", where, message, when)
+
+    async def restore(self, where: Reference, message: str, when: float) -> None:
+        """A message is there again."""
+        await self._mark("restored", where, message, when)
+
+    async def is_withdrawn(self, where: Reference, message: str) -> bool:
+        """Whether a message was deleted, in the last day, and is not back."""
+        gone = await self._marked("withdrawn", where, message)
+        return gone > await self._marked("restored", where, message)
+
+    async def _heard(self, share: Share, when: float) -> None:
+        """A message was written, asked about or brought back at `when`: deleted before, it is back."""
+        gone = await self._marked("withdrawn", share.where, share.message)
+        if gone and when > gone:
+            await self.restore(share.where, share.message, when)
+
+    async def _mark(self, what: str, where: Reference, message: str, when: float) -> None:
+        if when > await self._marked(what, where, message):
+            await self._store.remember(TOLD, f"{what}:{where.conversation}:{message}", str(when))
+
+    async def _marked(self, what: str, where: Reference, message: str) -> float:
+        """When that was last so, 0 if it was not in the last day."""
+        return float(await self._store.recall(TOLD, f"{what}:{where.conversation}:{message}") or 0.0)
 
     async def _take(self, hold: Hold, seen: _Seen, policy: ChannelPolicy) -> None:
         job = await self._submit(self._recording(seen.share, seen.item, policy))
@@ -205,7 +239,3 @@ class Reception:
                 tenant=f"teams:{share.where.tenant}", workspace=self._conversations.voices
             ),
         )
-
-
-def _withdrawn(where: Reference, message: str) -> str:
-    return f"withdrawn:{where.conversation}:{message}"

@@ -81,9 +81,9 @@ class File:
     """One file of a transcript, made of what `digest` stands for.
 
     Beside the recording it is `item` in `drive`, whose content is that of `ctag`. In a chat with the app
-    alone `message` asks somebody whether they want it (`posting` is set before that is tried), and shows it
-    where it is `taken`, until it is `declined`; `filling` is the upload that was begun. `url` is where people
-    find it.
+    alone `message` asks somebody whether they want it (`posting` is set before that is tried, at `tried`),
+    and shows it where it is `taken`, until it is `declined`; `filling` is the upload that was begun. `url` is
+    where people find it.
     """
 
     name: str
@@ -94,6 +94,7 @@ class File:
     url: str = ""
     message: str = ""
     posting: bool = False
+    tried: float = 0.0
     taken: bool = False
     declined: bool = False
     filling: str = ""
@@ -116,8 +117,10 @@ class State:
     it is posted; `posting` is set before that is tried, at `tried`. `files` are the transcript's, by format;
     `trouble` says why there are none. `names` and `merged` are what people said of the speakers' labels,
     `formats` those that were asked for besides the conversation's. `good` is the last version that led to a
-    transcript, shown again where a newer one leads to none. `asked` is the request that it was last taken in
-    for. `at` is when it was shared, Unix seconds.
+    transcript, shown again where a newer one leads to none; `earlier` are the jobs of all versions before.
+    `said` is when people last said something of each label, Unix seconds. `asked` is the request that it was
+    last taken in for. `withdrawn` is the phase from which it was deleted with its message. `at` is when it
+    was shared, Unix seconds.
     """
 
     share: Share
@@ -131,9 +134,18 @@ class State:
     formats: tuple[str, ...] = ()
     names: Mapping[str, str] = field(default_factory=dict)
     merged: Mapping[str, str] = field(default_factory=dict)
+    said: Mapping[str, float] = field(default_factory=dict)
     good: Good | None = None
+    earlier: tuple[str, ...] = ()
     asked: str = ""
+    withdrawn: Phase | Literal[""] = ""
     at: float = 0.0
+
+    @property
+    def jobs(self) -> tuple[str, ...]:
+        """All jobs that may have led to a transcript, the newest first."""
+        found = (self.job, self.good.job if self.good else "", *reversed(self.earlier))
+        return tuple(dict.fromkeys(filter(None, found)))
 
 
 STATE: Final = TypeAdapter(State)
@@ -234,12 +246,19 @@ def linked(urls: tuple[str, ...], user: str, covers: Callable[[str], bool], *, a
 
 def taken_up(state: State, share: Share, job: str) -> State:
     """The state once `share` is recognised as `job`: a newer version has other speakers."""
-    state = replace(state, at=state.at or share.at)
+    state = replace(state, at=state.at or share.at, withdrawn="")
     if share.version <= state.share.version:
         return replace(state, job=job)
     done = state.phase == "done" and bool(state.job)
     good = Good(job=state.job, names=state.names, merged=state.merged) if done else state.good
-    return replace(state, share=share, job=job, phase="working", names={}, merged={}, good=good)
+    now = replace(state, share=share, job=job, phase="working", names={}, merged={}, said={}, good=good)
+    return left_behind(now, state.job)
+
+
+def left_behind(state: State, job: str) -> State:
+    """The state once `job` is not the newest any more."""
+    earlier = (*(each for each in state.earlier if each != job), job) if job else state.earlier
+    return replace(state, earlier=earlier)
 
 
 def is_past(state: State, share: Share) -> bool:

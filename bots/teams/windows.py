@@ -24,7 +24,7 @@ from bots.teams.dialogs import (
 )
 from bots.teams.forms import closing, task
 from bots.teams.incoming import Incoming
-from bots.teams.letters import Chosen, Renamed, Retried
+from bots.teams.letters import Chosen, Renamed, Retried, dump
 from bots.teams.posting import Posting, origin
 from bots.teams.presses import SHARE, VERSION, read_opening, read_share
 from bots.teams.records import mapping
@@ -107,7 +107,8 @@ class Windows:
             return await self._settings(incoming, Mistakes(sent=data, problems=policy))
         if not await self._conversations.may_change(incoming.where, incoming.thread, incoming.user):
             return closing(notes.may_not_set(incoming.where))
-        await self._posting.keep(Chosen(**origin(incoming), policy=dump_policy(policy)))
+        letter = Chosen(**origin(incoming), policy=dump_policy(policy))
+        await self._posting.keep(letter, dump(letter))
         return closing(notes.SAVED)
 
     async def _rename(
@@ -147,7 +148,7 @@ class Windows:
             names=names,
             merged=merged,
         )
-        await self._posting.keep(letter)
+        await self._posting.keep(letter, dump(letter))
         return closing(notes.RENAMED)
 
     async def _retry(self, state: State, mistakes: Mistakes | None = None) -> dict[str, Any]:

@@ -94,9 +94,13 @@ local function pin(id, result)
   redis.call('HINCRBY', key('pins'), result, 1)
 end
 
+-- Its record is kept for `keep` seconds, and as long as its result at least: through it that is deleted.
 local function close(id, state, keep)
+  local result = get(id, 'result')
+  if result then
+    keep = math.max(tonumber(keep), math.ceil(redis.call('PTTL', key('result:' .. result)) / 1000))
+  end
   if get(id, 'pinned') == '1' then
-    local result = get(id, 'result')
     if redis.call('HINCRBY', key('pins'), result, -1) <= 0 then redis.call('HDEL', key('pins'), result) end
     set(id, 'pinned', '0')
   end

@@ -35,6 +35,11 @@ RSC = frozenset(
 )
 
 
+def documented(*more: str) -> App:
+    """The app with the permissions that docs/teams.md recommends, and with `more` of Graph's."""
+    return App(roles=frozenset({"Files.ReadWrite.All", *more}), rsc=RSC)
+
+
 @dataclass(kw_only=True)
 class Desk:
     """Everything at hand: `anna` owns `team` with its `channel`, `bo` is in it and in `chat` with her;
@@ -149,7 +154,7 @@ class Desk:
 @asynccontextmanager
 async def desk(folder: Path, app: App | None = None, **options: Any) -> AsyncIterator[Desk]:
     """See `Desk`; `options` are settings of the door."""
-    async with serving(app=app or App(rsc=RSC)) as server:
+    async with serving(app=app or documented()) as server:
         tenant = server.add_tenant()
         anna, bo = server.add_user(tenant, "Ann Lee"), server.add_user(tenant, "Bo Berg")
         team = server.add_team(tenant, "Board", members=[anna, bo], owners=[anna])

@@ -206,6 +206,7 @@ async def test_where_nothing_can_be_read_back_there_is_one_result_and_what_is_le
         left, answer = at.answers(at.alone)
         assert "Hello" in answer.shown
         assert "Hello" not in left.shown
+        assert "look for a newer message" in left.shown  # it says so for good
         await at.server.press(left, "Stop", at.anna)
         await at.quiet()
         assert at.answers(at.alone) == [answer]
@@ -305,7 +306,8 @@ async def test_a_recording_is_not_lost_while_the_core_is_away(at: Desk) -> None:
 
 
 @pytest.mark.parametrize("status", [412, 429, 502, 504])
-async def test_teams_is_asked_again(at: Desk, status: int) -> None:
+async def test_teams_is_asked_again(at: Desk, status: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bots.teams.answers.LAG_SECONDS", 1.0)  # for which Graph is asked whether it is there
     async with at.running():
         at.server.fail("send", connector_error(status, "Busy", "Try again."))
         answer = await shared(at)

@@ -14,7 +14,7 @@ from bots.teams.settings import MESSAGES_PATH
 from tests.adapters.teams_desk import Desk, desk
 from tests.e2e.children import PATIENCE, Children, Process
 from tests.e2e.test_cli_transcribe import QUICK, environment, record
-from tests.vendors.teams import File
+from tests.vendors.teams import App, File
 from tests.vendors.teams_model import CONSENT, FILE_INFO, Message
 
 NAME = "talk about money"
@@ -100,6 +100,27 @@ class Services:
                 await self.accept(question)
         await self.child.until(lambda: not self.offers(message, CONSENT))
 
+    async def tidy(self, message: Message) -> int:
+        """Press what lost answers left over, as people do who find it; the number of these messages. A card
+        says where to look, and goes. A question is as good as the one that was asked again, which goes."""
+        left = [one for one in self.at.answers(message) if not shows_transcript(one)]
+        for card in left:
+            assert "look for a newer message" in card.shown
+            await self.at.server.press(card, ids.STOP, self.at.anna)
+            await self._goes(card)
+        asked: dict[str, Message] = {}
+        for question in self.offers(message, CONSENT):
+            older = asked.setdefault(question.attachments[0]["name"], question)
+            if older is not question:
+                left.append(older)
+                await self.accept(older)
+                await self._goes(question)
+        await self.quiet()
+        return len(left)
+
+    async def _goes(self, message: Message) -> None:
+        await self.child.until(lambda: message.deleted)
+
     def files(self) -> dict[str, bytes]:
         """The files of transcripts that are there, by name; each name once."""
         owner = self.at.team if self.in_channel else self.at.anna
@@ -154,11 +175,17 @@ def said_in(subtitles: bytes) -> list[str]:
 
 @asynccontextmanager
 async def services(
-    home: Path, *, in_channel: bool = False, program: Sequence[str] = tuple(QUICK), **more: str
+    home: Path,
+    app: App | None = None,
+    /,
+    *,
+    in_channel: bool = False,
+    program: Sequence[str] = tuple(QUICK),
+    **more: str,
 ) -> AsyncIterator[Services]:
     """See `Services`, with a Microsoft 365 of its own; `more` are settings."""
     home.mkdir(parents=True, exist_ok=True)
-    async with desk(home) as at:
+    async with desk(home, app) as at:
         own = {"ERNI_ADAPTERS": "teams", "ERNI_HTTP_PORT": "0", **at.server.settings}
         child = Child(home=home, own=own | more, program=program)
         yield Services(at=at, child=child, in_channel=in_channel)

@@ -318,6 +318,21 @@ async def test_what_is_personal_is_encrypted_where_a_key_is_set(redis: Redis) ->
     assert view.job.recording.name == "Salary talk with Anna.m4a"
 
 
+@pytest.mark.parametrize("ending", ["settled", "cancelled"])
+async def test_a_finished_record_is_kept_as_long_as_its_result(
+    ledger: Ledger, redis: Redis, ending: str
+) -> None:
+    claim = await claimed(ledger, await submitted(ledger))
+    tickets = await ledger.commit(claim, "r1", b"x", life_seconds=300 * 86400.0, budget_bytes=1000)
+    assert isinstance(tickets, list)
+    if ending == "settled":
+        assert await ledger.settle(await claimed(ledger, tickets[0]), "{}")
+    else:
+        assert (await ledger.cancel(claim.job.id))[0]
+    kept = await redis.pttl(f"{PREFIX}:result:r1")
+    assert await redis.pttl(f"{PREFIX}:job:{claim.job.id}") >= kept > 299 * 86_400_000
+
+
 @pytest.mark.parametrize(("retention", "days"), [(None, 90), (7.0, 7), (400.0, 90)])
 async def test_a_finished_record_is_kept_no_longer_than_the_retention(
     redis: Redis, retention: float | None, days: int

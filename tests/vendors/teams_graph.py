@@ -23,7 +23,8 @@ _MEMBER = re.compile(r"\(microsoft\.graph\.aadUserConversationMember/userId eq '
 
 @dataclass(slots=True)
 class Graph:
-    """`permissions` can be changed, operation by operation. A list has `page` entries, or `$top`."""
+    """`permissions` can be changed, operation by operation. A list has `page` entries, or `$top`. A message
+    is only shown once it is `lag` seconds old."""
 
     m365: Microsoft
     login: Login
@@ -31,6 +32,7 @@ class Graph:
     payloads: Payloads
     origin: str = ""
     page: int = 20
+    lag: float = 0.0
     permissions: dict[str, tuple[str, ...]] = field(default_factory=lambda: dict(PERMISSIONS))
 
     def allow(
@@ -104,7 +106,7 @@ class Graph:
         self, request: web.Request, conversation: Conversation, name: str, *, root: bool
     ) -> web.StreamResponse:
         message = conversation.messages.get(name)
-        if message is None or (root and message.is_reply):
+        if message is None or (root and message.is_reply) or not self._appeared(message):
             raise Refused(404, "NotFound", "The message was not found.")
         unknown = "include-unknown-enum-members" in request.headers.get("Prefer", "")
         return web.json_response(self.payloads.graph_message(conversation, message, unknown=unknown))
@@ -113,8 +115,11 @@ class Graph:
         channel = self._channel(request, "channel message")
         if request.match_info["message"] not in channel.messages:
             raise Refused(404, "NotFound", "The message was not found.")
-        newest_first = self.m365.replies(channel, request.match_info["message"])[::-1]
-        return self.listed(request, newest_first, self._shown(channel))
+        replies = filter(self._appeared, self.m365.replies(channel, request.match_info["message"]))
+        return self.listed(request, list(replies)[::-1], self._shown(channel))
+
+    def _appeared(self, message: Message) -> bool:
+        return self.m365.clock() - message.at >= self.lag
 
     def _shown(self, conversation: Conversation) -> Callable[[Message], Json]:
         return lambda message: self.payloads.graph_message(conversation, message)
@@ -125,7 +130,8 @@ class Graph:
 
     async def chat_messages(self, request: web.Request) -> web.StreamResponse:
         chat = self._chat(request, "chat message")
-        return self.listed(request, list(chat.messages.values())[::-1], self._shown(chat))
+        messages = filter(self._appeared, chat.messages.values())
+        return self.listed(request, list(messages)[::-1], self._shown(chat))
 
     # Teams and people
 

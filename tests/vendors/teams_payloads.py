@@ -17,6 +17,12 @@ from tests.vendors.teams_model import DOWNLOAD_INFO, Conversation, Json, Message
 
 _LINK = re.compile(r"https?://[^\s<>]+")
 _TYPES = {"personal": "personal", "oneOnOne": "personal", "groupChat": "groupChat", "channel": "channel"}
+_TOLD_AS = {"messageUndelete": "messageUpdate"}
+_EVENTS = {
+    "messageDelete": "softDeleteMessage",
+    "messageUpdate": "editMessage",
+    "messageUndelete": "undeleteMessage",
+}
 CLIENT = {"locale": "en-GB", "country": "GB", "platform": "Web", "timezone": "Europe/London"}
 
 
@@ -65,14 +71,14 @@ class Payloads:
         return activity | more
 
     def message(self, kind: str, conversation: Conversation, message: Message, user: User) -> Json:
-        """A message that a person wrote, changed ("messageUpdate") or deleted ("messageDelete")."""
+        """A message that a person wrote, changed ("messageUpdate"), deleted ("messageDelete") or brought back
+        ("messageUndelete", which Teams tells as a change)."""
         root = message.root if conversation.kind == "channel" else None
-        activity = self.activity(kind, conversation, user, root=root, id=message.id)
+        activity = self.activity(_TOLD_AS.get(kind, kind), conversation, user, root=root, id=message.id)
+        if kind in _EVENTS:
+            activity["channelData"]["eventType"] = _EVENTS[kind]
         if kind == "messageDelete":
-            activity["channelData"]["eventType"] = "softDeleteMessage"
             return activity
-        if kind == "messageUpdate":
-            activity["channelData"]["eventType"] = "editMessage"
         spans = "".join(f"<at>{name}</at> " for _, name in message.mentions)
         activity |= {"text": spans + message.text, "textFormat": "plain"}
         activity["attachments"] = [{"contentType": "text/html", "content": self._bot_html(message)}]

@@ -341,6 +341,11 @@ class People:
         message.deleted_at = self.m365.clock()
         self._tell("messageDelete", self.m365.conversations[message.conversation], message)
 
+    async def undelete(self, message: Message) -> None:
+        """Undo that."""
+        message.deleted_at = None
+        self._tell("messageUndelete", self.m365.conversations[message.conversation], message)
+
     def _tell(self, kind: str, conversation: Conversation, message: Message, *, copies: int = 1) -> None:
         if not self.m365.installed(conversation) or message.sender is None:
             return

@@ -7,7 +7,7 @@ import sys
 
 PAGES = (
     *("overhead", "queueing", "repeated", "draft", "attribution", "methods", "fifty", "joins", "linking"),
-    *("slack", "teams", "clouds"),
+    *("slack", "teams", "teams_download", "clouds"),
 )
 """Those that have a page of results and take `--write`."""
 

@@ -130,6 +130,11 @@ def _managed(found: Many) -> dict[str, str]:
 
 def download_section(results: Mapping[str, Download]) -> str:
     """How a large file was fetched."""
+    return "\n".join(["## A large file", "", _DOWNLOAD, "", download_table(results)])
+
+
+def download_table(results: Mapping[str, Download]) -> str:
+    """The same without words."""
     rows = [
         [
             name,
@@ -143,7 +148,7 @@ def download_section(results: Mapping[str, Download]) -> str:
         for name, found in results.items()
     ]
     header = ["", "GB", "seconds", "MB/s", "only read, MB/s", "memory before (MB)", "more at most (MB)"]
-    return "\n".join(["## A large file", "", _DOWNLOAD, "", table(header, rows)])
+    return table(header, rows)
 
 
 # All of it

@@ -29,3 +29,7 @@ class Fresh(Generic[T]):
         while len(self._known) > _MOST:
             del self._known[next(iter(self._known))]
         return found
+
+    def drop(self, key: str) -> None:
+        """Forget what is known under `key`."""
+        self._known.pop(key, None)

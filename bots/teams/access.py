@@ -126,7 +126,8 @@ class Access:
             place = await self.place(share.where, share.team, share.user)
         except Refused:
             place = None  # the address says enough, if the app may open it
-        return await self.drives.find(share.url, place=place, people=[share.user] if share.user else ())
+        people = dict.fromkeys(filter(None, (share.user, share.claimed)))
+        return await self.drives.find(share.url, place=place, people=list(people))
 
     async def place(self, where: Reference, team: str, user: str) -> Place:
         """A conversation as Graph names it; `user` is somebody in it, by the directory's id."""

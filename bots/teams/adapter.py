@@ -121,7 +121,7 @@ class TeamsAdapter:
         posting = self._posting
         pressing = Pressing(context.jobs, self.answers, conversations, posting)
         windows = Windows(context, access, self.answers, conversations, posting)
-        requests = Requests(access, conversations, posting, context.links)
+        requests = Requests(access, conversations, posting, store=context.store, links=context.links)
         return endpoint.routes(
             access,
             Events(posting, conversations, pressing, context.links),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 from bots.teams import notes
 from bots.teams.access import Access
@@ -12,13 +13,13 @@ from bots.teams.answers import Answers
 from bots.teams.cards import Message
 from bots.teams.conversations import Conversations
 from bots.teams.graph import LAG_SECONDS
-from bots.teams.letters import TOLD, Asked, Shared
+from bots.teams.letters import TOLD, Asked, Shared, told_key
 from bots.teams.links import message_link
 from bots.teams.notices import note, pointer
 from bots.teams.reception import Reception
 from bots.teams.records import ChatMessage, Place
 from bots.teams.shares import OVER, Found, Share, State, found_in, is_alone
-from bots.teams.troubles import Denied, Gone
+from bots.teams.troubles import Denied, Gone, Refused
 from core.errors import Rejected, Transient
 from core.model import JobState
 from core.policies import ChannelPolicy, Mode, load_policy
@@ -75,7 +76,7 @@ class Asking:
 
     async def asked(self, letter: Asked) -> None:
         """Transcribe what somebody asks for, or say why not. What was dealt with is not dealt with again."""
-        key = f"{letter.where.conversation}:{letter.request}"
+        key = told_key(letter.where, letter.request)
         if letter.request and await self._store.recall(TOLD, key) is not None:
             return
         await self._deal_with(letter)
@@ -138,13 +139,32 @@ class Asking:
     async def _meant(self, letter: Asked) -> list[Share]:
         """The recordings that somebody asks for: in the message, in what it answers, or in its thread."""
         if letter.found or (is_alone(letter.where) and not self._access.app):
-            return self._shares(letter, letter.message, letter.found)
+            found = letter.found if is_alone(letter.where) else await self._vouched(letter)
+            return self._shares(letter, letter.message, found)
         async for message in self._around(letter):
             if message.app and message.app == self._access.app:
                 continue
             if found := found_in(message, self._links.covers, asked=True):
                 return self._shares(letter, message.id, found)
         return await self._newest_of_meeting(letter)
+
+    async def _vouched(self, letter: Asked) -> tuple[Found, ...]:
+        """What the message command was used on, which the client of who asks tells: who shared it is believed
+        only to Graph. Where that can't tell, it is who asks."""
+        seen: dict[str, Found] = {}
+        try:
+            place = await self._access.place(letter.where, letter.team, letter.user)
+            message = await self._message(place, letter.message, letter.where.root)
+            if message is not None:
+                seen = {each.file: each for each in found_in(message, self._links.covers, asked=True)}
+        except (Denied, Refused) as error:
+            logger.info("nobody vouches for who shared a recording: %s", error.code)
+        return tuple(
+            seen[each.file]
+            if each.file in seen and seen[each.file].user
+            else replace(each, user=letter.user, claimed=each.user)
+            for each in letter.found
+        )
 
     async def _newest_of_meeting(self, letter: Asked) -> list[Share]:
         """What Teams writes about the recording of a meeting can't be replied to: in its chat the newest one

@@ -9,9 +9,10 @@ from dataclasses import replace
 from bots.teams.access import Access
 from bots.teams.incoming import Reference
 from bots.teams.places import Places
+from bots.teams.rights import Rights
 from bots.teams.settings import TeamsSettings
 from bots.teams.shares import Share, is_alone
-from bots.teams.troubles import Gone, Removed
+from bots.teams.troubles import Denied, Gone, Refused
 from core.leases import turn
 from core.policies import ChannelPolicy, Mode, dump_policy, load_policy, may_change
 from core.ports import Store
@@ -37,6 +38,7 @@ class Conversations:
     ) -> None:
         self._store = store
         self._access = access
+        self._rights = Rights(access)
         self._places = places
         self.default = ChannelPolicy(
             mode=Mode(settings.transcribe), formats=settings.formats, languages=languages
@@ -73,13 +75,24 @@ class Conversations:
 
     async def may_delete(self, share: Share, user: str) -> bool:
         """Whether `user` may delete the transcript of a share: who shared the recording, and owners of the
-        team; in a chat that they have left, its people. Raises as `may_change`."""
+        team; in a chat that they have left, its people; where nobody vouches for who shared it, also whose
+        file it is. Raises as `may_change`."""
         where = share.where
-        if is_alone(where) or (user and user == share.user):
+        if is_alone(where) or (user and user == share.user) or await self._has_it(share, user):
             return True
         if where.kind == "channel":
             return await self._owns(where, share.team, user)
         return not await self._is_member(where, share.user) and await self._belongs(where, user)
+
+    async def _has_it(self, share: Share, user: str) -> bool:
+        """Whether the file is theirs, as far as that is asked for and can be seen."""
+        if share.claimed is None or share.is_link:
+            return False
+        try:
+            return await self._rights.owns(await self._access.recording(share), user)
+        except (Refused, Denied) as error:
+            logger.info("it can't be seen whose file a recording is: %s", error.code)
+            return False
 
     async def _owns(self, where: Reference, team: str, user: str) -> bool:
         group = await self._access.connector.group(where, team)
@@ -104,14 +117,14 @@ class Conversations:
 
     async def is_in(self, where: Reference, user: str) -> bool:
         """Whether the app can answer there. `user` is somebody in the conversation, by either id."""
-        if await self._places.is_known(where):
-            return True
-        try:
+
+        async def ask() -> None:
             await self._access.connector.member(where, user)
-        except Removed:
+
+        try:
+            await self._places.seek(where, ask)
+        except Refused:  # whatever the reason: the app was never heard of there
             return False
-        except Gone:
-            return where.kind != "personal"  # the app is there, and doesn't know of this person
         return True
 
     async def forget(self, conversation: str) -> None:

@@ -7,7 +7,7 @@ from typing import Final
 from urllib.parse import quote
 
 from bots.teams.graph import Graph, quoted
-from bots.teams.records import Drive, DriveItem, Grant, Place, below, mapping, share_token, text
+from bots.teams.records import Drive, DriveItem, Grant, Place, below, objects, share_token
 from bots.teams.troubles import Gone, MissingPermission, Need, Refused
 from core.errors import Transient
 
@@ -15,7 +15,7 @@ READ: Final = Need(doing="read files", permission="Files.Read.All")
 LINKS: Final = Need(doing="open what this link points to", permission="Files.ReadWrite.All")
 WRITE: Final = Need(doing="put files beside a recording", permission="Files.ReadWrite.All")
 
-_SELECT: Final = "?$select=id,name,size,file,folder,eTag,cTag,webUrl,parentReference,remoteItem"
+_SELECT: Final = "?$select=id,name,size,file,folder,eTag,cTag,webUrl,parentReference,remoteItem,createdBy"
 _FOLDER = "This link leads to a folder. Share the recording itself."
 
 
@@ -28,9 +28,9 @@ class Drives:
     async def find(self, url: str, *, place: Place | None = None, people: Sequence[str] = ()) -> DriveItem:
         """The file at an address in SharePoint or OneDrive, also a sharing link.
 
-        Opening addresses needs Files.ReadWrite.All. With Files.Read.All or Sites.Selected it is looked for in
-        the library of the channel `place`, and in the OneDrive of `people`, ids of the directory: nobody can
-        tell where else a file of its address might be. Raises Gone, Refused (a folder), MissingPermission.
+        Opening addresses needs Files.ReadWrite.All. With Files.Read.All it is looked for in the library of
+        the channel `place`, and in the OneDrive of `people`, ids of the directory: nobody can tell where else
+        a file of its address might be. Raises Gone, Refused (a folder), MissingPermission.
         """
         try:
             return await self._shared(url)
@@ -72,10 +72,10 @@ class Drives:
         where = f"/drives/{quoted(drive.id)}/root:/{quote(path)}{_SELECT}"
         return _file(DriveItem.from_payload(await self.graph.get(READ, where)))
 
-    async def folder(self, place: Place) -> DriveItem:
-        """The folder in which a channel keeps its files."""
+    async def folder(self, place: Place, need: Need = READ) -> DriveItem:
+        """The folder in which a channel keeps its files; `need` is what for."""
         path = f"/teams/{quoted(place.team)}/channels/{quoted(place.channel)}/filesFolder"
-        return _known(DriveItem.from_payload(await self.graph.get(READ, path)))
+        return _known(DriveItem.from_payload(await self.graph.get(need, path)))
 
     async def drive(self, drive: str) -> Drive:
         """A document library."""
@@ -105,18 +105,21 @@ class Drives:
         path = f"{at(drive, folder)}:/{quoted(name)}{_SELECT}"
         return _known(DriveItem.from_payload(await self.graph.get(READ, path)))
 
-    async def link(self, item: DriveItem) -> str:
-        """An address by which everybody in the organisation can look at a file, made if there is none."""
-        made = await self.graph.ask(
+    async def let_in(self, item: DriveItem, people: Sequence[str]) -> bool:
+        """Let `people`, ids of the directory, look at a file, of which they are not told. False: not all of
+        them could be. Safe to repeat. Raises Refused or Denied where none could."""
+        answer = await self.graph.ask(
             WRITE,
             "POST",
-            f"{at(item.drive, item.id)}/createLink",
-            json={"type": "view", "scope": "organization"},
+            f"{at(item.drive, item.id)}/invite",
+            json={
+                "recipients": [{"objectId": person} for person in people],
+                "roles": ["read"],
+                "requireSignIn": True,
+                "sendInvitation": False,
+            },
         )
-        address = text(mapping(made.data.get("link")), "webUrl")
-        if not address:
-            raise Transient("Microsoft Graph answered without a link.")
-        return address
+        return not any(each.get("error") for each in objects(answer.data.get("value")))
 
     async def delete(self, drive: str, item: str, *, etag: str = "") -> None:
         """Delete a file; one that is gone already is fine. With `etag`, raises Conflict if it was changed."""

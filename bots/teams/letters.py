@@ -15,6 +15,11 @@ TOLD: Final = "teams:told"
 """Where is remembered for a while what was dealt with, since Teams may tell of it again."""
 
 
+def told_key(where: Reference, request: str) -> str:
+    """Under which of `TOLD` the Unix seconds are when a request of a conversation was dealt with."""
+    return f"{where.conversation}:{request}"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Letter:
     """Where it happened, in which team (as activities call it), and who did it: the directory's id, and the

@@ -28,7 +28,7 @@ logger = logging.getLogger(__name__)
 _FORGOTTEN: Final = "The service does not know of this recording any more."
 _STOPPING: Final = "It is being stopped."
 _DELETING: Final = "The transcript is being deleted."
-_MAKING: Final = "The file comes in a moment."
+_MAKING: Final = "The file comes in a moment. If it can't, this card will say why."
 
 
 class Pressing:
@@ -49,8 +49,8 @@ class Pressing:
             return await self._page(state, press.page or 0)
         if press.verb == ids.FORMAT and state.phase != "done":
             return notes.NOT_YET
-        if press.verb == ids.DELETE and not await self._may_delete(incoming, state):
-            return notes.may_not_delete(incoming.where)
+        if press.verb == ids.DELETE and (refusal := await self._kept_from_deleting(incoming, state)):
+            return refusal
         letter = Pressed(
             **origin(incoming),
             share=press.share,
@@ -59,9 +59,7 @@ class Pressing:
             card=incoming.reply_to,
         )
         await self._posting.keep(letter)  # also where there is nothing to stop: the card may be left over
-        if press.verb == ids.STOP and state.phase in OVER:
-            return notes.NOTHING_TO_STOP
-        return {ids.STOP: _STOPPING, ids.DELETE: _DELETING}.get(press.verb, _MAKING)
+        return _told(press, state)
 
     async def _page(self, state: State, number: int) -> str | Card:
         transcript = await self._jobs.transcript(state.job)
@@ -71,13 +69,25 @@ class Pressing:
             return notes.NOT_YET
         return await asyncio.to_thread(_drawn, state, transcript, number)
 
-    async def _may_delete(self, incoming: Incoming, state: State) -> bool:
-        """If who owns a team can't be seen, only who shared the recording can."""
+    async def _kept_from_deleting(self, incoming: Incoming, state: State) -> str:
+        """Why somebody may not delete a transcript; empty if they may. If who owns a team can't be seen, an
+        owner is told what an admin has to do about it."""
+        refusal = notes.may_not_delete(incoming.where)
         try:
-            return await self._conversations.may_delete(state.share, incoming.user)
+            may = await self._conversations.may_delete(state.share, incoming.user)
         except Denied as error:
-            logger.error("nobody but who shared it can delete: %s", error)  # noqa: TRY400  (an operator's matter)
-            return False
+            logger.error("owners of a team can't delete: %s", error)  # noqa: TRY400  (an operator's matter)
+            return f"{refusal} {error}"
+        return "" if may else refusal
+
+
+def _told(press: Press, state: State) -> str:
+    """What who pressed is told of what is written down to be done."""
+    if press.verb == ids.STOP:
+        return notes.NOTHING_TO_STOP if state.phase in OVER else _STOPPING
+    if press.verb == ids.FORMAT:  # it is tried also where there was trouble, which may be over by now
+        return state.trouble or _MAKING
+    return _DELETING
 
 
 def _drawn(state: State, transcript: Transcript, number: int) -> Card:

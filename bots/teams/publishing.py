@@ -1,7 +1,8 @@
 """A transcript on its way into the conversation: as people named its speakers, with the files they chose.
 
-Files lie beside the recording. In a chat with the app alone people are asked whether they want them: what is
-taken is put into their OneDrive by `bots.teams.consents`.
+Files lie beside the recording, or in the channel's files where that lies with another service. In a chat with
+the app alone people are asked whether they want them: what is taken is put into their OneDrive by
+`bots.teams.consents`.
 """
 
 from __future__ import annotations
@@ -13,8 +14,10 @@ from dataclasses import replace
 
 from bots.teams.access import Access
 from bots.teams.answers import Answers, Hold
+from bots.teams.audience import Audience
 from bots.teams.cards import Message
 from bots.teams.consents import Consents
+from bots.teams.drives import WRITE
 from bots.teams.records import DriveItem
 from bots.teams.results import FILES, Link, Shown, result
 from bots.teams.shares import File, Share, State, is_alone, left_behind
@@ -27,7 +30,11 @@ from core.render.files import Rendered, rendered
 
 logger = logging.getLogger(__name__)
 
-_NO_PLACE = "There is no folder here to put files into, because the recording lies with another service."
+_NO_PLACE = (
+    "There are no files of this transcript: the recording lies with another service, and a chat has no folder"
+    " of its own to put them into. All of the transcript can be read here; where it is long, with “Show the"
+    " whole transcript”."
+)
 
 
 class Publishing:
@@ -79,53 +86,61 @@ class Publishing:
         await self._answers.say(hold, message, smaller=smaller)
 
     async def _put_beside(self, hold: Hold, files: list[Rendered]) -> None:
-        """Make `files` the transcript's beside the recording. What keeps it from that is in `trouble`."""
+        """Make `files` the transcript's where they belong. What keeps it from that is in `trouble`."""
         share, trouble = hold.state.share, ""
-        if files and share.is_link:
+        if files and share.is_link and share.where.kind != "channel":
             trouble = _NO_PLACE
         elif any(_digest(each) != hold.state.files.get(each.format, _NONE).digest for each in files):
             try:
                 await self._put_all(hold, files)
             except Rejected as error:
-                trouble = f"The files could not be put beside the recording: {error.user_message}"
+                trouble = f"{_not_put(share)}: {error.user_message}"
             except Denied as error:
-                trouble = f"The files could not be put beside the recording. {error}"
+                trouble = f"{_not_put(share)}. {error}"
         if trouble:
-            logger.warning("files of share %s can't be put beside it", share.id)
+            logger.warning("files of share %s can't be put anywhere", share.id)
         await hold.save(replace(hold.state, trouble=trouble))
 
     async def _put_all(self, hold: Hold, files: list[Rendered]) -> None:
         share = hold.state.share
-        recording = await self._access.recording(share)
+        drive, folder = await self._folder(share)
+        audience = Audience(self._access, share.where)
         for each in files:
             known = hold.state.files.get(each.format, _NONE)
             if known.digest == _digest(each):
                 continue
-            item = await self._put(recording, known, each)
-            url = known.url if known.item == item.id else await self._link(share, item)
+            item = await self._put(drive, folder, known, each)
+            url, closed = known.url, known.closed
+            if known.item != item.id:
+                url, closed = item.web_url, await audience.let_in(item)
             put = File(
-                name=item.name, digest=_digest(each), drive=item.drive, item=item.id, ctag=item.ctag, url=url
+                name=item.name,
+                digest=_digest(each),
+                drive=item.drive,
+                item=item.id,
+                ctag=item.ctag,
+                url=url,
+                closed=closed,
             )
             await hold.save(replace(hold.state, files={**hold.state.files, each.format: put}))
 
-    async def _put(self, recording: DriveItem, known: File, file: Rendered) -> DriveItem:
+    async def _folder(self, share: Share) -> tuple[str, str]:
+        """The drive and the folder that its files belong into."""
+        if not share.is_link:
+            recording = await self._access.recording(share)
+            return recording.drive, recording.parent
+        place = await self._access.place(share.where, share.team, share.user)
+        folder = await self._access.drives.folder(place, WRITE)
+        return folder.drive, folder.id
+
+    async def _put(self, drive: str, folder: str, known: File, file: Rendered) -> DriveItem:
         """In place of what we put there before; what somebody changed meanwhile stays as it is."""
         if known.item:
             try:
                 return await self._access.upload.replace(known.drive, known.item, file.data, ctag=known.ctag)
             except (Conflict, Gone):
                 logger.info("a file of a transcript was changed or deleted: another one is put there")
-        return await self._access.upload.beside(recording.drive, recording.parent, file.name, file.data)
-
-    async def _link(self, share: Share, item: DriveItem) -> str:
-        """Where people of the conversation can open it: the members of a team see its files anyway."""
-        if share.where.kind == "channel":
-            return item.web_url
-        try:
-            return await self._access.drives.link(item)
-        except (Refused, Denied) as error:
-            logger.info("a file gets no link of its own: %s", error.code)
-            return item.web_url
+        return await self._access.upload.beside(drive, folder, file.name, file.data)
 
     async def detach(self, hold: Hold) -> bool:
         """Take the transcript's files away. False: not all of them can be."""
@@ -148,16 +163,22 @@ class Publishing:
 def shown_result(state: State, named: Transcript, *, offered: bool, short: bool = False) -> Message:
     """The result of a share, with where its files are. See `bots.teams.results.result`."""
     links = [Link(name=file.name, url=file.url) for file in state.files.values() if file.url]
+    closed = next((file.closed for file in state.files.values() if file.closed), "")
     about = Shown(share=state.share.id, name=state.share.name)
     return result(
         about,
         named,
         files=links[:FILES],
         offered=offered,
-        trouble=state.trouble,
+        trouble=state.trouble or closed,
         alone=is_alone(state.share.where),
         short=short,
     )
+
+
+def _not_put(share: Share) -> str:
+    where = "into the channel's files" if share.is_link else "beside the recording"
+    return f"The files could not be put {where}"
 
 
 def _digest(file: Rendered) -> str:

@@ -120,7 +120,7 @@ class ChatMessage:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DriveItem:
     """A file or folder in OneDrive or SharePoint. `size` in bytes. `etag` changes with the item, `ctag` with
-    its content only."""
+    its content only. `maker` is who made it, by the directory's id, empty for an app."""
 
     drive: str
     id: str
@@ -132,6 +132,7 @@ class DriveItem:
     ctag: str = ""
     web_url: str = ""
     is_folder: bool = False
+    maker: str = ""
 
     @classmethod
     def from_payload(cls, payload: object) -> DriveItem:
@@ -153,6 +154,7 @@ class DriveItem:
             ctag=text(item, "cTag"),
             web_url=text(item, "webUrl"),
             is_folder=isinstance(item.get("folder"), dict) or not isinstance(file, dict),
+            maker=text(mapping(mapping(item.get("createdBy")).get("user")), "id"),
         )
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import logging
 import re
+import time
 from dataclasses import replace
 from typing import Any, Final
 
@@ -22,18 +24,19 @@ from bots.teams.dialogs import (
 )
 from bots.teams.forms import Mistakes, closing, task
 from bots.teams.incoming import Incoming
-from bots.teams.letters import Asked
+from bots.teams.letters import TOLD, Asked, told_key
 from bots.teams.posting import Origin, Posting, origin
 from bots.teams.records import ChatMessage, mapping, text
 from bots.teams.shares import Found, found_in
 from bots.teams.troubles import Denied, Gone
 from core.errors import Transient
 from core.policies import Mode, dump_policy
-from core.ports import Links
+from core.ports import Links, Store
 
 logger = logging.getLogger(__name__)
 
 _ASKING_SECONDS: Final = 2.0  # of the five within which Teams wants its answer
+_SAME_SECONDS: Final = 60.0
 _POST: Final = re.compile(r"\d{1,20}")
 _LINKED: Final = "Linked recording"
 _UNKNOWN: Final = "This command is of another version of the app."
@@ -42,7 +45,10 @@ _UNKNOWN: Final = "This command is of another version of the app."
 class Requests:
     """Answers the message command's invokes."""
 
-    def __init__(self, access: Access, conversations: Conversations, posting: Posting, links: Links) -> None:
+    def __init__(
+        self, access: Access, conversations: Conversations, posting: Posting, *, store: Store, links: Links
+    ) -> None:
+        self._store = store
         self._access = access
         self._conversations = conversations
         self._posting = posting
@@ -68,17 +74,28 @@ class Requests:
             dialog = transcribe_dialog(policy, _offered(found), data={}, mistakes=mistakes)
             return {"task": task(dialog)}
         wanted = [each for each in found if each.file in wish.recordings]
-        request = text(incoming.value, "requestId") or incoming.id
         letter = Asked(
             **self._origin(incoming, message),
             message=message.id,
             found=tuple(wanted),
             policy=dump_policy(wish.policy),
-            request=request,
             at=0.0,
         )
-        await self._posting.keep(letter, request)
+        request = text(incoming.value, "requestId") or await self._request(letter)
+        await self._posting.keep(replace(letter, request=request), request)
         return {"task": closing(notes.UNDER_WAY)}
+
+    async def _request(self, letter: Asked) -> str:
+        """What names a wish that Teams gave no name. It repeats what was not answered in time, so the same
+        wish of the same person within a minute is one."""
+        files = (each.file for each in letter.found)
+        wish = "\n".join((letter.user, letter.message, letter.policy, *files))
+        while True:
+            request = hashlib.sha256(wish.encode()).hexdigest()[:32]
+            at = await self._store.recall(TOLD, told_key(letter.where, request))
+            if at is None or time.time() - float(at) < _SAME_SECONDS:
+                return request
+            wish = f"{request}\n{at}"  # the next of its kind, however often that is told
 
     async def _open(self, incoming: Incoming, *, installed: bool) -> dict[str, Any]:
         if text(incoming.value, "commandId") != ids.COMMAND:

@@ -51,6 +51,11 @@ class Rights:
                 return True
         return bool(person) and await self._is_of_team(item, person)
 
+    async def owns(self, item: DriveItem, person: str) -> bool:
+        """Whether a file is somebody's own: made by them, or in their OneDrive. Raises MissingPermission and
+        Transient."""
+        return bool(person) and (item.maker == person or (await self._onedrive(person)).id == item.drive)
+
     async def _is_of_channel(self, item: DriveItem, share: Share) -> bool:
         if share.where.kind != "channel":
             return False

@@ -27,11 +27,13 @@ _CLOUDS: Final = ("drive.google.com", "dropbox.com", "box.com", "sharefile.com",
 class Found:
     """A recording in a message: at `url`, or sent to the app. `user` is the directory's id of who shared it,
     `is_link` is whether it lies with another service than Microsoft's, `of_meeting` whether it is Teams
-    itself that tells of it. An empty name is not known yet."""
+    itself that tells of it. `claimed` is who shared it as somebody's client says, if nobody else does: `user`
+    is who asked for it then. An empty name is not known yet."""
 
     name: str
     url: str = ""
     user: str = ""
+    claimed: str | None = None
     sent: Download | None = None
     is_link: bool = False
     of_meeting: bool = False
@@ -47,7 +49,7 @@ class Found:
 class Share:
     """One file in one message. The answer goes to `where`. `team` is what activities call the team that it is
     in, `user` who shared it by the directory's id, `at` when that was, Unix seconds. See `Found` for `url`,
-    `sent` and `is_link`. `version` counts the tries that people asked for with other settings."""
+    `sent`, `is_link` and `claimed`. `version` counts the tries that people asked for with other settings."""
 
     where: Reference
     team: str = ""
@@ -58,6 +60,7 @@ class Share:
     url: str = ""
     sent: Download | None = None
     is_link: bool = False
+    claimed: str | None = None
     at: float
     version: int = 0
 
@@ -80,10 +83,10 @@ class Share:
 class File:
     """One file of a transcript, made of what `digest` stands for.
 
-    Beside the recording it is `item` in `drive`, whose content is that of `ctag`. In a chat with the app
-    alone `message` asks somebody whether they want it (`posting` is set before that is tried, at `tried`),
-    and shows it where it is `taken`, until it is `declined`; `filling` is the upload that was begun. `url` is
-    where people find it.
+    Beside the recording it is `item` in `drive`, whose content is that of `ctag`; `closed` is what is to be
+    said where not everybody can open it. In a chat with the app alone `message` asks somebody whether they
+    want it (`posting` is set before that is tried, at `tried`), and shows it where it is `taken`, until it is
+    `declined`; `filling` is the upload that was begun. `url` is where people find it.
     """
 
     name: str
@@ -92,6 +95,7 @@ class File:
     item: str = ""
     ctag: str = ""
     url: str = ""
+    closed: str = ""
     message: str = ""
     posting: bool = False
     tried: float = 0.0
@@ -178,6 +182,7 @@ def share_in(where: Reference, message: str, found: Found, *, team: str, user: s
         url=found.url,
         sent=found.sent,
         is_link=found.is_link,
+        claimed=found.claimed,
         at=written,
     )
 

@@ -11,7 +11,7 @@ import pytest
 from core.model import JobState, Stage
 from tests.adapters.slack_desk import saying
 from tests.adapters.teams_desk import TALK, Desk, desk
-from tests.vendors.teams import File, inputs
+from tests.vendors.teams import File, connector_error, inputs
 from tests.vendors.teams_model import CONSENT, FILE_INFO
 
 
@@ -67,7 +67,11 @@ async def test_each_share_is_answered_once_however_often_teams_tells_of_it(at: D
     assert len(at.answers(at.alone)) == 1
 
 
-async def test_several_recordings_in_one_message_have_an_answer_each_and_pictures_have_none(at: Desk) -> None:
+@pytest.mark.parametrize("named", [True, False])
+async def test_several_recordings_in_one_message_have_an_answer_each_and_pictures_have_none(
+    at: Desk, *, named: bool
+) -> None:
+    at.server.names_requests = named
     other, picture = File(name="second.wav", data=b"RIFF"), File(name="photo.png", data=b"PNG")
     async with at.running():
         message = await at.server.post(at.channel, at.anna, files=[TALK, picture, other])
@@ -77,6 +81,7 @@ async def test_several_recordings_in_one_message_have_an_answer_each_and_picture
         await at.server.submit(opened.dialog, "Transcribe", copies=2)
         await at.answered(message, 2)
         await at.quiet()
+        assert at.said(message) == at.answers(message)
     assert sorted(recording.name for recording in at.recordings()) == ["Board meeting.mp3", "second.wav"]
 
 
@@ -227,6 +232,42 @@ async def test_where_the_app_is_not_the_dialog_offers_to_add_it_and_goes_on(at: 
         await at.answered(at.bare)
 
 
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        (403, "Forbidden"),
+        (403, "BotNotInConversationRoster"),
+        (404, "ConversationNotFound"),
+        (404, "MemberNotFoundInConversation"),
+    ],
+)
+async def test_whatever_teams_calls_it_the_dialog_offers_to_add_the_app(
+    at: Desk, refusal: tuple[int, str]
+) -> None:
+    async with at.running():
+        message = await at.server.post(at.bare, at.anna, files=[TALK])
+        at.server.fail("member", connector_error(*refusal, "no"))
+        opened = await at.server.command(message, at.bo)
+        assert opened.dialog is not None
+        assert "not in this conversation" in str(opened.dialog.card)
+
+
+async def test_that_the_app_is_there_is_asked_once_in_a_while_and_again_when_it_was_removed(at: Desk) -> None:
+    async with at.running():
+        message = await at.server.post(at.chat, at.anna, files=[TALK])
+        for _ in range(3):
+            opened = await at.server.command(message, at.bo)
+            assert opened.dialog is not None
+            assert "not in this conversation" not in str(opened.dialog.card)
+        assert len(at.server.called("member")) == 1
+        await at.server.remove(at.chat, at.anna)
+        await at.quiet()
+        opened = await at.server.command(message, at.bo)
+        assert opened.dialog is not None
+        assert "not in this conversation" in str(opened.dialog.card)
+        assert len(at.server.called("member")) == 2
+
+
 async def test_the_command_on_what_has_no_recording_says_so(at: Desk) -> None:
     async with at.running():
         message = await at.server.post(at.channel, at.anna, "Good morning")
@@ -327,15 +368,21 @@ async def test_what_somebody_wrote_into_a_file_stays(at: Desk) -> None:
     assert item.data == b"my notes"
 
 
-async def test_in_a_group_chat_files_get_a_link_that_the_others_can_open(at: Desk) -> None:
+async def test_in_a_group_chat_its_people_can_open_the_files_and_nobody_else_can(at: Desk) -> None:
+    outsider = at.server.add_user(at.anna.tenant, "Olga Out")
     async with at.running():
         message = await at.server.post(at.chat, at.anna, files=[TALK])
         await at.asked(message, at.bo)
         [answer] = await at.answered(at.chat)
         await at.deliver(saying("Hello there"))
-    assert "Microsoft Teams Chat Files/Board meeting.transcript.md" in at.server.items(at.anna)
+    files = at.server.items(at.anna)
     assert "Board meeting.transcript.md" in answer.shown
-    assert len(at.server.called("create link")) == 2
+    for path in ("Board meeting.transcript.md", "Board meeting.transcript.srt"):
+        item = files[f"Microsoft Teams Chat Files/{path}"]
+        assert at.server.m365.web_url(item) in str(answer.card)
+        assert [at.server.can_open(item, user) for user in (at.anna, at.bo, outsider)] == [True, True, False]
+    assert "can't open" not in answer.shown
+    assert len(at.server.called("pagedmembers")) == 1
 
 
 async def test_in_a_chat_with_the_app_files_come_with_consent(at: Desk) -> None:

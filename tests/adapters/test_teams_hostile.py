@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
+import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -18,7 +20,7 @@ from core.model import Recording, Stage
 from tests.adapters.slack_desk import saying
 from tests.adapters.teams_desk import RSC, TALK, Desk, desk
 from tests.vendors.teams import FORGERIES, App, Forgery, connector_error, graph_error, throttled
-from tests.vendors.teams_model import Message
+from tests.vendors.teams_model import Message, User
 
 
 @pytest.fixture
@@ -246,7 +248,9 @@ async def test_a_result_after_a_restart_needs_no_door_and_finds_the_conversation
     assert "Hello" in answer.shown
 
 
-async def test_repeated_invokes_that_came_too_late_change_nothing(at: Desk) -> None:
+@pytest.mark.parametrize("named", [True, False])
+async def test_repeated_invokes_that_came_too_late_change_nothing(at: Desk, *, named: bool) -> None:
+    at.server.names_requests = named
     at.server.delivery.new_ids = True
     at.server.delivery.invoke_within = 0.3
     async with at.running():
@@ -265,6 +269,36 @@ async def test_repeated_invokes_that_came_too_late_change_nothing(at: Desk) -> N
         assert at.said(message) == at.answers(message)
     assert len(at.jobs.views) == 1
     assert len(at.answers(message)) == 1
+
+
+@pytest.mark.parametrize("named", [True, False])
+async def test_the_same_wish_is_another_one_when_time_has_passed_or_somebody_else_has_it(
+    at: Desk, monkeypatch: pytest.MonkeyPatch, *, named: bool
+) -> None:
+    at.server.names_requests = named
+    at.server.delivery.new_ids = True
+    began, clock = time.time(), SimpleNamespace(late=0.0)
+    for module in ("requests", "asking"):
+        ticking = SimpleNamespace(time=lambda: began + clock.late)
+        monkeypatch.setattr(f"bots.teams.{module}.time", ticking)
+
+    async def ask(user: User) -> int:
+        opened = await at.server.command(message, user)
+        assert opened.dialog is not None
+        await at.server.submit(opened.dialog, "Transcribe", copies=2)
+        await at.quiet()
+        return len([one for one in at.said(message) if "is being transcribed" in one.shown])
+
+    async with at.running():
+        message = await at.server.post(at.channel, at.anna, files=[TALK])
+        assert await ask(at.bo) == 0
+        assert await ask(at.bo) == int(named)  # who opened the dialog once more within a minute
+        assert await ask(at.anna) == 1 + int(named)
+        for clock.late in (61.0, 122.0):
+            before = len(at.said(message))
+            await ask(at.bo)
+            assert len(at.said(message)) == before + 1
+    assert len(at.jobs.views) == 1
 
 
 async def test_what_the_store_did_not_take_is_not_acknowledged(

@@ -160,6 +160,62 @@ async def test_a_thread_that_somebodys_client_made_up_is_none(at: Desk, root: st
     assert not [call for call in at.server.calls if "other" in call.path]
 
 
+async def answer_to_forged_sender(at: Desk, where: Conversation) -> Message:
+    """The transcript of what Anna shared, for which Bo asked with a client that says that it was him."""
+    message = await at.server.post(where, at.anna, files=[TALK])
+    payload = at.server.payloads.command_payload(where, message)
+    payload["from"]["user"]["id"] = at.bo.id
+    await commanded(at, message, at.bo, payload)
+    [answer] = await at.answered(message)
+    await at.deliver(saying("Hello there"))
+    return answer
+
+
+@pytest.mark.parametrize("where", ["channel", "chat"])
+async def test_who_shared_a_recording_is_not_for_the_client_of_who_asks_to_say(at: Desk, where: str) -> None:
+    async with at.running():
+        answer = await answer_to_forged_sender(at, at.channel if where == "channel" else at.chat)
+        refused = await at.server.press(answer, "Delete the transcript", at.bo)
+        assert "Only who shared" in str(refused.message)
+        [recording] = at.recordings()
+        assert recording.shared_by == at.anna.id
+        at.team.owners.clear()
+        await at.server.press(answer, "Delete the transcript", at.anna)
+        await at.server.until(lambda: "was deleted by" in answer.shown)
+        await at.quiet()
+
+
+@pytest.mark.parametrize("where", ["channel", "chat"])
+async def test_where_nobody_can_say_who_shared_it_its_owner_keeps_every_right(
+    tmp_path: Path, where: str
+) -> None:
+    """What is left to who asked is what they could have asked for anyway."""
+    app = App(roles=frozenset({"Files.ReadWrite.All"}), rsc=frozenset({"TeamMember.Read.Group"}))
+    async with desk(tmp_path, app) as at, at.running():
+        cy = at.server.add_user(at.anna.tenant, "Cy Young")
+        at.chat.members.append(cy.id)
+        at.team.members.append(cy.id)
+        at.team.owners.clear()
+        answer = await answer_to_forged_sender(at, at.channel if where == "channel" else at.chat)
+        [recording] = at.recordings()
+        assert recording.shared_by == at.bo.id
+        refused = await at.server.press(answer, "Delete the transcript", cy)
+        assert "Only who shared" in str(refused.message)
+        await at.server.press(answer, "Delete the transcript", at.anna)
+        await at.server.until(lambda: "was deleted by" in answer.shown)
+        await at.quiet()
+
+
+async def test_a_file_is_found_in_the_onedrive_of_who_is_only_said_to_have_shared_it(tmp_path: Path) -> None:
+    app = App(roles=frozenset({"Files.Read.All"}), rsc=frozenset())
+    async with desk(tmp_path, app) as at, at.running():
+        message = await at.server.post(at.chat, at.anna, files=[TALK])
+        await at.asked(message, at.bo)
+        await at.answered(message, text="Transcribing")
+        assert await at.fetched() == TALK.data
+    assert [recording.shared_by for recording in at.recordings()] == [at.bo.id]
+
+
 async def test_where_everything_is_transcribed_its_writer_must_be_able_to_open_it(tmp_path: Path) -> None:
     async with desk(tmp_path, TEAMS_TRANSCRIBE="all") as at, at.running():
         item = secret(at)
@@ -276,6 +332,22 @@ async def test_in_a_chat_others_delete_once_who_shared_it_has_left(at: Desk) -> 
         await at.server.until(lambda: "was deleted by" in answer.shown)
         await at.quiet()
     assert not at.jobs.transcripts
+
+
+async def test_an_owner_who_can_not_be_seen_hears_what_an_admin_must_grant(tmp_path: Path) -> None:
+    app = App(roles=frozenset({"Files.ReadWrite.All"}), rsc=frozenset({"ChannelMessage.Read.Group"}))
+    async with desk(tmp_path, app) as at, at.running():
+        message = await at.server.post(at.channel, at.bo, files=[TALK])
+        await at.asked(message, at.bo)
+        [answer] = await at.answered(message)
+        await at.deliver(saying("Hello there"))
+        told = await at.server.press(answer, "Delete the transcript", at.anna)
+        assert "Only who shared the recording, or an owner of the team" in str(told.message)
+        assert "TeamMember.Read.Group" in str(told.message)
+        assert "An admin must grant" in str(told.message)
+        await at.server.press(answer, "Delete the transcript", at.bo)
+        await at.server.until(lambda: "was deleted by" in answer.shown)
+        await at.quiet()
 
 
 async def test_a_button_does_not_make_another_answer_disappear(at: Desk) -> None:

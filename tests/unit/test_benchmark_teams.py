@@ -11,9 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.clouds_measuring import make_file
 from benchmarks.platforms import Found, figures, report
 from benchmarks.sharing import Outcome
 from benchmarks.teams import TEAMS
+from benchmarks.teams_download import measure, page
 from benchmarks.teams_load import AMONG_PEOPLE, DIALOGS, TO_APP, Load, Share
 from core.tasks import end
 from tests.adapters.slack_desk import saying
@@ -138,3 +140,16 @@ def test_the_page_has_a_figure_for_what_is_written_down_and_for_what_is_answered
     assert "| send   | 2.00 (1.00) |" in page
     assert page.count("under 200") == 2
     assert "15 minutes" in page
+
+
+def test_a_large_recording_arrives_whole_either_way(tmp_path: Path) -> None:
+    source = tmp_path / "Large recording.mp4"
+    make_file(source, 3_000_001)
+    found = measure(source, tmp_path)
+    assert list(found) == ["in a channel", "sent to the app"]
+    for each in found.values():
+        assert each.size == 3_000_001
+        assert each.seconds > 0
+        assert each.plainly > 0
+        assert each.most >= each.before > 10_000_000
+    assert "| in a channel    | 0.003 |" in page(found, "a machine")

@@ -46,6 +46,16 @@ async def test_a_failure_is_not_remembered() -> None:
     assert clock.asked == ["nobody", "nobody"]
 
 
+async def test_what_was_dropped_is_asked_for_again() -> None:
+    clock = Asking()
+    fresh = Fresh[str](10.0, clock)
+    fresh.drop("a")
+    await clock.get(fresh, "a")
+    fresh.drop("a")
+    await clock.get(fresh, "a")
+    assert clock.asked == ["a", "a"]
+
+
 async def test_only_so_many_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("core.fresh._MOST", 3)
     clock = Asking()

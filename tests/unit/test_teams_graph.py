@@ -354,14 +354,8 @@ async def test_a_file_that_was_deleted_is_gone() -> None:
             await at.drives.item(found.drive, found.id)
 
 
-@pytest.mark.parametrize("roles", [LEAST, frozenset({"Sites.Selected"})])
-async def test_reading_is_enough_for_what_lies_in_a_known_place(roles: frozenset[str]) -> None:
-    both = roles | {"ChannelMessage.Read.All", "Chat.Read.All"}
-    async with scene(roles=both) as at:
-        if roles != LEAST:
-            at.server.grant_site(at.team, "read")
-            at.server.grant_site(at.ada, "read")
-            at.server.graph.permissions["files folder"] = ("Files.Read.All", "Sites.Read.All")
+async def test_reading_is_enough_for_what_lies_in_a_known_place() -> None:
+    async with scene(roles=LEAST | {"ChannelMessage.Read.All", "Chat.Read.All"}) as at:
         attachment, item = await shared(at, at.channel)
         found = await at.drives.find(attachment.url, place=at.place(at.channel))
         assert (found.drive, found.id) == (item.drive, item.id)
@@ -395,17 +389,38 @@ async def test_the_folder_of_a_channel() -> None:
         assert (found.name, found.is_folder, found.drive) == ("General", True, at.team.drive)
 
 
-async def test_a_link_for_everybody_and_the_end_of_a_file() -> None:
+async def test_the_end_of_a_file() -> None:
     async with scene() as at:
         item = at.server.add_file(at.ada, "Recordings/Call.md", b"text")
         found = await at.drives.item(item.drive, item.id)
-        assert (await at.drives.link(found)).startswith("https://")
         await at.drives.delete(found.drive, found.id)
         assert item.deleted
         await at.drives.delete(found.drive, found.id)
         at.server.fail("delete item", graph_error(412, "preconditionFailed"))
         with pytest.raises(Conflict):
             await at.drives.delete(found.drive, found.id, etag=found.etag)
+
+
+async def test_people_are_let_in_by_name_and_nobody_else_is() -> None:
+    async with scene() as at:
+        item = at.server.add_file(at.ada, "Recordings/Call.md", b"text")
+        found = await at.drives.item(item.drive, item.id)
+        outsider = at.server.add_user(at.ada.tenant, "Olga Out")
+        guest = at.server.add_user(at.ada.tenant, "Guy Guest", guest=True)
+        stranger = at.server.add_user(at.server.add_tenant("Umbrella"), "Eve Else")
+        assert not at.server.can_open(item, at.ben)
+        for _ in range(2):
+            assert await at.drives.let_in(found, [at.ben.id, guest.id])
+        with pytest.raises(Refused):
+            await at.drives.let_in(found, [at.ben.id, stranger.id])
+        some = {"value": [{"roles": ["read"]}, {"error": {"code": "notAllowed"}}]}
+        at.server.fail("invite", Fault(status=207, body=json.dumps(some)))
+        assert not await at.drives.let_in(found, [at.ben.id, guest.id])
+        at.server.drives.lets_in = "people"
+        with pytest.raises(Denied):
+            await at.drives.let_in(found, [guest.id])
+        allowed = [at.server.can_open(item, user) for user in (at.ben, guest, outsider, stranger)]
+    assert allowed == [True, True, False, False]
 
 
 async def test_who_can_open_a_file() -> None:

@@ -165,6 +165,14 @@ class TeamsServer(Interactions):
             if not item.is_folder and not item.deleted
         }
 
+    def can_open(self, item: DriveItem, user: User) -> bool:
+        """Whether somebody who knows a file's address, and the links to it, can open it."""
+        drive = self.m365.drives[item.drive]
+        whose = [drive.user] if drive.user else self.m365.teams[drive.team or ""].members
+        own = user.id in whose
+        for_all = user.tenant == self.m365.users[whose[0]].tenant and not user.guest
+        return own or user.id in item.grants or (for_all and bool(set(item.links) - item.narrow))
+
     def acknowledged_in(self) -> list[float]:
         """Seconds that each answer took so far."""
         return [delivery.took for delivery in self.deliveries if delivery.took is not None]

@@ -86,8 +86,9 @@ class Deliveries:
     """Sends what `add` is given. `endpoint` is the bot's. Times are in seconds.
 
     An invoke is dropped after `invoke_within` and sent `invoke_repeats` times more; whether a repetition has
-    a new id (`new_ids`) is not published. Other activities have `ack_within` and are not repeated unless
-    `event_repeats` says so. `anonymous` sends no token, as the Agents Playground does.
+    a new id (`new_ids`, also for copies of invokes) is not published. Other activities have `ack_within` and
+    are not repeated unless `event_repeats` says so. `anonymous` sends no token, as the Agents Playground
+    does.
     """
 
     login: Login
@@ -104,9 +105,11 @@ class Deliveries:
     _session: aiohttp.ClientSession | None = None
 
     def add(self, activity: Json, *, copies: int = 1) -> Delivery:
-        """Send an activity, `copies` times at once under the same id."""
+        """Send an activity, `copies` times at once under the same id unless there are `new_ids`."""
         first = Delivery(activity=activity)
-        for delivery in [first, *(Delivery(activity=activity) for _ in range(copies - 1))]:
+        renamed = self.new_ids and first.is_invoke
+        more = [activity | ({"id": _new_id()} if renamed else {}) for _ in range(copies - 1)]
+        for delivery in [first, *(Delivery(activity=each) for each in more)]:
             self.log.append(delivery)
             self._start(self._deliver(delivery), f"teams {delivery.kind}")
         return first
@@ -133,7 +136,7 @@ class Deliveries:
             for number in range(repeats + 1):
                 activity = delivery.activity
                 if number and self.new_ids:
-                    activity = activity | {"id": f"f:{uuid.uuid4()}"}
+                    activity = activity | {"id": _new_id()}
                 attempt = Attempt(number=number, id=str(activity["id"]))
                 delivery.attempts.append(attempt)
                 sending = self._start(self._send(activity, attempt), f"teams {delivery.kind} {number}")
@@ -184,3 +187,7 @@ class Deliveries:
             self.endpoint, data=body, headers=headers, allow_redirects=False
         ) as response:
             return response.status, await response.text()
+
+
+def _new_id() -> str:
+    return f"f:{uuid.uuid4()}"

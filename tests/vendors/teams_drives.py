@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import base64
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Literal
 from urllib.parse import unquote
 
 from aiohttp import web
@@ -39,11 +40,15 @@ def _missing() -> Refused:
 
 @dataclass(slots=True)
 class Drives:
-    """`put_limit` is the most bytes that one PUT of content may have."""
+    """`put_limit` is the most bytes that one PUT of content may have, `lets_in` whom the organisation lets be
+    invited to a file: also guests that it has, its own people, nobody. `unresolved` are users that SharePoint
+    can't resolve all the same, such as those without a licence."""
 
     graph: Graph
     storage: Storage
     put_limit: int = 250 * 1024 * 1024
+    lets_in: Literal["guests", "people", "nobody"] = "guests"
+    unresolved: set[str] = field(default_factory=set)
 
     # What a request is about
 
@@ -214,10 +219,36 @@ class Drives:
         link = self.graph.m365.drives[item.drive].web_url.partition(".com/")[0]
         link += f".com/:u:/s/{self.graph.m365.opaque('link', 20)}"
         item.links.append(link)
+        if scope == "users":
+            item.narrow.add(link)
         answer: Json = {"id": self.graph.m365.opaque("permission", 24), "roles": ["read"]}
         return web.json_response(
             answer | {"link": {"type": kind, "scope": scope, "webUrl": link}}, status=201
         )
+
+    async def invite(self, request: web.Request) -> web.StreamResponse:
+        """POST .../invite: let people of the directory open an item. Graph's errors are those that people
+        report; which it answers where the organisation does not share is not published."""
+        item = self._needed(request, "invite")
+        body = await json_of(request)
+        recipients, roles = body.get("recipients"), body.get("roles")
+        named = all(isinstance(one, dict) and len(one) == 1 for one in recipients or ())
+        if not recipients or not named or roles not in (["read"], ["write"]):
+            raise Refused(400, "invalidRequest", "An invitation needs recipients and a role.")
+        if body.get("requireSignIn") is not True or body.get("sendInvitation") is not False:
+            self.graph.traffic.violations.append("an invitation lets others in than it names, or tells them")
+        home, m365 = self.graph.m365.drives[item.drive], self.graph.m365
+        tenant = m365.users[home.user].tenant if home.user else m365.teams[home.team or ""].tenant
+        names = {str(one.get("objectId")) for one in recipients}
+        found = [m365.users[name] for name in names if name in m365.users]
+        if names - {user.id for user in found if user.tenant == tenant} or names & self.unresolved:
+            raise Refused(400, "noResolvedUsers", "One or more users could not be resolved")
+        if self.lets_in == "nobody" or (self.lets_in == "people" and any(user.guest for user in found)):
+            raise Refused(403, "sharingFailed", "Sharing has been disabled on this site.")
+        item.grants |= names
+        people = [{"user": {"id": user.id, "displayName": user.name}} for user in found]
+        made = [{"id": m365.opaque("permission", 24), "roles": roles, "grantedToV2": one} for one in people]
+        return web.json_response({"value": made})
 
     async def delete(self, request: web.Request) -> web.StreamResponse:
         self._needed(request, "delete item").deleted = True
@@ -233,6 +264,7 @@ class Drives:
         reading = (
             ("GET", "/content", "content", self.content),
             ("POST", "/createLink", "create link", self.create_link),
+            ("POST", "/invite", "invite", self.invite),
             ("GET", "/children", "children", self.children),
             ("GET", "/permissions", "permissions", self.permissions),
             ("GET", "", "item", self.item),

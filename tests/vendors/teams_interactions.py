@@ -62,7 +62,10 @@ class Outcome:
 @dataclass(slots=True)
 class Interactions(Installing):
     """NoAnswer: the bot did not answer in time, or answered with an error. BadAnswer: Teams does not
-    understand what it answered. Missing: the person does not see such a thing."""
+    understand what it answered. Missing: the person does not see such a thing. `names_requests`: invokes of
+    the message command have a `requestId`, which the library's classes do not know."""
+
+    names_requests: bool = True
 
     async def command(
         self, message: Message, user: User, command: str = "transcribe", *, copies: int = 1
@@ -102,7 +105,9 @@ class Interactions(Installing):
         if dialog.message is None:
             raise Missing("a message command is used on a message")
         value: Json = {"commandId": dialog.command, "commandContext": "message"}
-        value |= {"requestId": self.m365.guid("request").replace("-", ""), "context": CONTEXT}
+        value["context"] = CONTEXT
+        if self.names_requests:
+            value["requestId"] = self.m365.guid("request").replace("-", "")
         value["messagePayload"] = self.payloads.command_payload(dialog.conversation, dialog.message)
         activity = self._invoke(name, dialog.conversation, dialog.user, value | more, root=dialog.root)
         activity["channelData"]["source"] = {"name": "message"}

@@ -34,8 +34,9 @@ class Padded:
 
 @dataclass(slots=True, kw_only=True)
 class DriveItem:
-    """A file or folder. `links` are sharing links to it, those in `narrow` for who can open it anyway;
-    `grants` are who can, besides those who can open all of its drive.
+    """A file or folder. `by` is who made it (a user's id, empty: an app). `links` are sharing links to it,
+    those in `narrow` for who can open it anyway; `grants` are who can, besides those who can open all of its
+    drive.
 
     For downloads: `cuts` are byte counts after which the next connections end, `pages` how many of the next
     requests get an HTML page, `announces` a wrong Content-Length, `says` a wrong size in Graph,
@@ -50,6 +51,7 @@ class DriveItem:
     modified: float
     data: bytes | Padded | None = None
     mime_type: str = "application/octet-stream"
+    by: str = ""
     version: int = 1
     links: list[str] = field(default_factory=list)
     narrow: set[str] = field(default_factory=set)
@@ -190,7 +192,14 @@ class Items:
         return name
 
     def add_item(
-        self, drive: Drive, parent: DriveItem, name: str, data: bytes | Padded | None, mime_type: str = ""
+        self,
+        drive: Drive,
+        parent: DriveItem,
+        name: str,
+        data: bytes | Padded | None,
+        mime_type: str = "",
+        *,
+        by: str = "",
     ) -> DriveItem:
         """Put a file (or, without data, a folder) into a folder."""
         item = DriveItem(
@@ -202,6 +211,7 @@ class Items:
             modified=self.clock(),
             data=data,
             mime_type=mime_type or "application/octet-stream",
+            by=by,
         )
         drive.items[item.id] = item
         return item

@@ -198,7 +198,8 @@ class People:
         folder, _, name = path.rpartition("/")
         kind = mime_type or mimetypes.guess_type(name)[0] or ""
         above = self.m365.folder(self.m365.root(drive), folder)
-        return self.m365.add_item(drive, above, name, data, kind)
+        by = owner.id if isinstance(owner, User) else ""
+        return self.m365.add_item(drive, above, name, data, kind, by=by)
 
     def share_link(self, item: DriveItem, kind: str = ":v:", *, narrow: bool = False) -> str:
         """A sharing link to a file, as people paste it: for everybody in the organisation, or (`narrow`) for
@@ -220,7 +221,7 @@ class People:
         above = self.m365.folder(self.m365.root(drive), folder)
         name = self.m365.free_name(above, file.name)
         kind = file.mime_type or mimetypes.guess_type(name)[0] or ""
-        return self.m365.add_item(drive, above, name, file.data, kind)
+        return self.m365.add_item(drive, above, name, file.data, kind, by=user.id)
 
     def _let_in(self, conversation: Conversation, *items: DriveItem) -> None:
         """Teams lets those in a chat open what is shared in it; later members are not let in by that."""

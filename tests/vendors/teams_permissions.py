@@ -33,6 +33,7 @@ PERMISSIONS: Mapping[str, tuple[str, ...]] = {
     # The page lists Sites.ReadWrite.All alone; that Files.ReadWrite.All is enough is unverified.
     "upload session": _WRITE,
     "create link": _WRITE,
+    "invite": _WRITE,
     "delete item": _WRITE,
 }
 """Operation -> any one of these is enough (Graph's reference, version 1.0, application permissions)."""
@@ -48,7 +49,8 @@ RSC: Mapping[str, tuple[str, ...]] = {
 
 _TEAMS = frozenset({"channel message", "chat message", "chat members", "team", "team members"})
 _DIRECTORY = frozenset({"owners", "user"})
-_WRITES = frozenset({"put content", "upload session", "create link", "delete item"})
+_WRITES = frozenset({"put content", "upload session", "create link", "invite", "delete item"})
+_NEVER_SELECTED = frozenset({"files folder", "shares"})
 
 
 def check(
@@ -66,7 +68,7 @@ def check(
     """
     if roles & set(wanted[operation]) or rsc & set(RSC.get(operation, ())):
         return
-    if drive is not None and "Sites.Selected" in roles and _selected(operation, drive, wanted):
+    if drive is not None and "Sites.Selected" in roles and _selected(operation, drive):
         return
     if operation in _TEAMS:
         raise Refused(
@@ -84,7 +86,9 @@ def check(
     raise Refused(403, "accessDenied", "Access denied")
 
 
-def _selected(operation: str, drive: Drive, wanted: Mapping[str, tuple[str, ...]]) -> bool:
-    """Whether Sites.Selected reaches into a drive. `shares` needs what `wanted` says of it."""
-    writes = operation in _WRITES or not any("Read.All" in name for name in wanted[operation])
-    return drive.granted == "write" or (drive.granted == "read" and not writes)
+def _selected(operation: str, drive: Drive) -> bool:
+    """Whether Sites.Selected reaches into a drive. The reference lists it neither for a channel's folder nor
+    for sharing addresses."""
+    if operation in _NEVER_SELECTED:
+        return False
+    return drive.granted == "write" or (drive.granted == "read" and operation not in _WRITES)

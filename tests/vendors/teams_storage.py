@@ -179,6 +179,8 @@ class Storage:
         shown: Json = {"id": item.id, "name": item.name, "webUrl": self.m365.web_url(item)}
         shown |= {"eTag": item.etag, "cTag": f'"c:{item.etag[1:]}', "createdDateTime": stamp(item.modified)}
         shown |= {"lastModifiedDateTime": stamp(item.modified)}
+        maker = {"user": {"id": item.by}} if item.by else {"application": {"displayName": "An app"}}
+        shown["createdBy"] = maker
         shown["size"] = item.size if item.says is None else item.says
         if item.parent is not None:
             above = self.m365.path(drive.items[item.parent])

@@ -6,15 +6,13 @@ import asyncio
 import json
 import logging
 import time
-from collections.abc import Coroutine, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from aiohttp.web import AbstractRouteDef
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bots.slack import download
 from bots.slack import format as messages
 from bots.slack.answers import Answers, Hold
 from bots.slack.asking import Asking
@@ -26,6 +24,7 @@ from bots.slack.deeds import Deeds
 from bots.slack.departures import Departures
 from bots.slack.dialogs import Dialogs
 from bots.slack.events import Events
+from bots.slack.fetching import Fetching
 from bots.slack.hosts import Hosts
 from bots.slack.installations import Installations, SingleWorkspace
 from bots.slack.interactions import Interactions
@@ -45,26 +44,24 @@ from bots.slack.letters import (
     load,
 )
 from bots.slack.pages import routes
-from bots.slack.parts import Message
-from bots.slack.publishing import publish, restore
+from bots.slack.publishing import attach_own, publish, restore
 from bots.slack.reception import Reception
 from bots.slack.results import Shown
 from bots.slack.settings import SCOPES, SlackSettings, mode_of, reach_of
 from bots.slack.shares import DOOR, Share, is_past, share_of, taken_up
 from bots.slack.tokens import TokenSource
 from bots.slack.troubles import Revoked
+from bots.slack.windows import Windows
 from bots.slack.workspaces import Workspaces
 from core.errors import AuthFailed, ErniError, Transient
 from core.mailbox import Mailbox
 from core.model import Job, Recording, Stage, Transcript
 from core.ports import AdapterContext, Readiness, Submit, Welcome
 from core.settings import load_settings
-from core.tasks import end
 
 logger = logging.getLogger(__name__)
 
 _LETTERS = "slack:letters"
-_WINDOWS = 100  # that are opened at once; more are not
 
 
 def create(context: AdapterContext) -> SlackAdapter:
@@ -98,11 +95,11 @@ class SlackAdapter:
         self._keeping = Keeping(
             context, self._answers, self._channels, self._deeds, self._reception, departures=self._departures
         )
-        self._beside: set[asyncio.Task[None]] = set()
-        self._is_running = False
+        self._fetching = Fetching(context, self._workspaces, self._answers, self._departures)
+        self._windows = Windows()
         self._app = bolt_app(settings, self._source)
         for listeners in (Events, Interactions):
-            listeners(self._app, self._mailbox.post, self._dialogs, self._begin)
+            listeners(self._app, self._mailbox.post, self._dialogs, self._windows.begin)
 
     @property
     def door(self) -> str:
@@ -114,9 +111,10 @@ class SlackAdapter:
 
     async def run(self, submit: Submit) -> None:
         """Listen to Slack, and act on what it says, until cancelled."""
-        self._submit, self._is_running = submit, True
+        self._submit = submit
         async with self._workspaces.open():
             self._bars.open()
+            self._windows.open()
             try:
                 async with asyncio.TaskGroup() as tasks:
                     tasks.create_task(self._mailbox.run(self._act), name="slack letters")
@@ -127,21 +125,12 @@ class SlackAdapter:
             except ExceptionGroup as failed:
                 raise failed.exceptions[0] from failed  # what it says is for the operator
             finally:
-                self._is_running = False
                 await self._bars.close()
-                await end(*self._beside)
+                await self._windows.close()
 
     async def fetch(self, recording: Recording, into: Path) -> None:
-        """See `core.ports.Adapter`. A recording that Slack only links to comes through the door that knows
-        the link."""
-        share = share_of(recording.address)
-        if share.link:
-            await self._context.links.fetch_link(share.link, into)
-            return
-        async with self._workspaces.open(), self._departures.noticed(share.team, share.enterprise):
-            slack = await self._workspaces.slack(share.team, share.enterprise)
-            file = await slack.file(share.file)
-            await download.fetch(slack, file, into, limit=self._context.settings.max_bytes)
+        """See `core.ports.Adapter`."""
+        await self._fetching.fetch(recording, into)
 
     async def progress(self, job: Job, stage: Stage, fraction: float | None) -> None:
         """Move the bar in the answer, no more often than Slack allows."""
@@ -165,7 +154,7 @@ class SlackAdapter:
         """Say in the share's answer why there is no transcript; for a clip, show Slack's own."""
         share = share_of(job.recording.address)
         async with self._workspaces.open(), self._departures.noticed(share.team, share.enterprise):
-            said = await self._failure(share, message)
+            theirs, complete = await self._own_transcript(share)
             async with self._answers.hold(share) as hold:
                 if is_past(hold.state, share):
                     return json.dumps({"superseded": True})
@@ -175,6 +164,12 @@ class SlackAdapter:
                     return json.dumps({"message": hold.state.message, "restored": True})
                 # First, so that nobody waits for it where nothing can be said.
                 await hold.save(replace(hold.state, phase="failed"))
+                about = Shown(share=share.id, name=share.name)
+                said = messages.failed(about, message, again=True)
+                if theirs:
+                    long = complete and not messages.is_short(theirs)
+                    attached = long and await attach_own(self._answers, hold, job.recording, theirs)
+                    said = messages.slack_own(about, message, theirs, complete=complete, attached=attached)
                 await self._answers.say(hold, said)
                 return json.dumps({"message": hold.state.message})
 
@@ -245,43 +240,21 @@ class SlackAdapter:
             case Left():
                 await self._source.revoked(letter.team or None, letter.enterprise)
 
-    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
-        """Run something beside the listeners; what it raises is only logged."""
-        if not self._is_running or len(self._beside) >= _WINDOWS:
-            work.close()
-            logger.warning("a window of Slack's is not shown: %d are being opened", len(self._beside))
-            return
-
-        async def quietly() -> None:
-            try:
-                await work
-            except ErniError as error:
-                logger.warning("a window of Slack's could not be shown: %s", error)
-            except Exception:
-                logger.exception("a window of Slack's could not be shown")
-
-        task = asyncio.create_task(quietly(), name="slack window")
-        self._beside.add(task)
-        task.add_done_callback(self._beside.discard)
-
     async def _submitted(self, recording: Recording) -> str:
         if self._submit is None:
             raise Transient("The service is starting.")
         return await self._submit(recording)
 
-    async def _failure(self, share: Share, message: str) -> Message:
-        shown = Shown(share=share.id, name=share.name)
-        if share.clip:
-            try:
-                slack = await self._workspaces.slack(share.team, share.enterprise)
-                file = await slack.file(share.file)
-            except ErniError as error:
-                logger.info("Slack's own transcript is done without: %s", type(error).__name__)
-            else:
-                text, complete = await own_transcript(slack, file)
-                if text:
-                    return messages.slack_own(shown, message, text, complete=complete)
-        return messages.failed(shown, message, again=True)
+    async def _own_transcript(self, share: Share) -> tuple[str, bool]:
+        """What Slack heard itself, and whether that is all; empty if nothing."""
+        if not share.clip:
+            return "", False
+        try:
+            slack = await self._workspaces.slack(share.team, share.enterprise)
+            return await own_transcript(slack, await slack.file(share.file))
+        except ErniError as error:
+            logger.info("Slack's own transcript is done without: %s", type(error).__name__)
+            return "", False
 
 
 def _source(context: AdapterContext, settings: SlackSettings) -> TokenSource:

@@ -19,8 +19,10 @@ from typing import Any
 from bots.slack.client import Workspace
 from bots.slack.ids import SHARE_EVENT
 from bots.slack.index import Index
-from bots.slack.parts import Message
+from bots.slack.parts import Message as Said
+from bots.slack.records import Message
 from bots.slack.shares import OVER, STATE, Share, State
+from bots.slack.threads import Threads
 from bots.slack.troubles import Gone, MissingScope, Refused, Unshowable
 from bots.slack.upload import Prepared, Upload, shown_name
 from bots.slack.workspaces import Workspaces
@@ -51,6 +53,7 @@ class Answers:
     def __init__(self, store: Store, workspaces: Workspaces) -> None:
         self._workspaces = workspaces
         self.index = Index(store)
+        self.threads = Threads(store)
         self._states = States(store, STATE, leases="slack:answers", whose="Slack", noted=self.index.note)
 
     async def state(self, owner: str, share: str) -> State | None:
@@ -133,7 +136,7 @@ class Answers:
         """The same without waiting: None if somebody else has it."""
         return self._states.hold_if_free(space_of(share.owner), share.id, State(share=share))
 
-    async def say(self, hold: Hold, message: Message, *, anew: bool = True) -> None:
+    async def say(self, hold: Hold, message: Said, *, anew: bool = True) -> None:
         """Post the message that answers a share, or change it if it was posted. If somebody deleted it, or
         nobody may change it any more, it is posted anew; without `anew` it is only changed, where it is.
         Raises Rejected if there is no place for it."""
@@ -164,13 +167,27 @@ class Answers:
         """The message that an earlier try may have posted: not before the recording, nor before that try."""
         share = hold.state.share
         oldest = max(float(share.ts), hold.state.since - _LATE_SECONDS)
-        thread = slack.replies(share.channel, share.thread, oldest=oldest, metadata=True, limit=_THREAD)
+
+        def is_ours(reply: Message) -> bool:
+            if reply.user != slack.bot_user:
+                return False  # another app's message may carry anything
+            found = reply.metadata
+            return found.get("event_type") == SHARE_EVENT and _payload(found).get("share") == share.id
+
+        thread = self.threads.read(
+            slack,
+            share.channel,
+            share.thread,
+            owner=share.owner,
+            reader=f"{share.id}:{hold.state.since}",
+            keep=is_ours,
+            oldest=oldest,
+            metadata=True,
+            limit=_THREAD,
+        )
         try:
-            async for reply in thread:
-                found = reply.metadata
-                if reply.user != slack.bot_user:
-                    continue  # another app's message may carry anything
-                if found.get("event_type") == SHARE_EVENT and _payload(found).get("share") == share.id:
+            async with aclosing(thread):
+                async for reply in thread:
                     await hold.save(replace(hold.state, message=reply.ts, posting=False))
                     return
         except MissingScope as error:
@@ -239,7 +256,7 @@ class Answers:
         return tuple(left)
 
 
-async def _shown(call: Callable[..., Awaitable[str]], message: Message, *where: str, **more: Any) -> str:
+async def _shown(call: Callable[..., Awaitable[str]], message: Said, *where: str, **more: Any) -> str:
     """Post or update; what Slack does not take as blocks is shown as plain text."""
     try:
         return await call(*where, message.text, blocks=message.blocks, **more)

@@ -10,6 +10,7 @@ from bots.slack.results import Shown
 from bots.slack.shares import OVER, Share
 from core.bars import Bar, Moved
 from core.bars import Bars as AnyBars
+from core.model import Stage
 from core.ports import Store
 
 _EDIT_SECONDS: Final = 4.0  # between two changes of one answer
@@ -27,7 +28,8 @@ def bars(store: Store, answers: Answers) -> Bars:
                 return "busy"
             if hold.state.phase in OVER or hold.state.job not in {"", bar.job}:
                 return "over"
-            if hold.state.message:
+            waits = bool(hold.state.waits) and bar.stage in {Stage.QUEUED, Stage.FETCHING}
+            if hold.state.message and not waits:
                 about = Shown(share=bar.about.id, name=bar.about.name)
                 said = messages.working(about, bar.stage, bar.fraction, bar.pace.seconds_left())
                 await answers.say(hold, said, anew=False)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 import aiohttp
@@ -23,6 +24,14 @@ _PERMALINK_SECONDS: Final = 86400.0
 _PAGE: Final = 200
 _HOW: Final[Mapping[str, Any]] = {"link_names": False, "parse": "none"}
 _UNFURLED: Final[Mapping[str, Any]] = {"unfurl_links": False, "unfurl_media": False}
+
+
+@dataclass(slots=True, kw_only=True)
+class Bookmark:
+    """How far a thread was read: the page that comes next, and how many replies came before it."""
+
+    cursor: str = ""
+    read: int = 0
 
 
 class Workspace(People):
@@ -160,27 +169,35 @@ class Workspace(People):
         return await self._permalinks.get(f"{channel}:{ts}", ask)
 
     async def replies(
-        self, channel: str, ts: str, *, oldest: float = 0.0, metadata: bool = False, limit: int = 2000
-    ) -> AsyncIterator[Message]:
+        self,
+        channel: str,
+        ts: str,
+        *,
+        oldest: float = 0.0,
+        metadata: bool = False,
+        limit: int = 2000,
+        bookmark: Bookmark | None = None,
+    ) -> AsyncGenerator[Message, None]:
         """The thread of the message `ts`, that message first, or what was said in it from `oldest` on; at
-        most `limit` of them."""
-        cursor, left = "", limit
-        while left > 0:
+        most `limit` of them. It begins at the `bookmark`, which goes along."""
+        mark = bookmark or Bookmark()
+        while (left := limit - mark.read) > 0:
             call = self._web.conversations_replies(
                 channel=channel,
                 ts=ts,
                 limit=min(left, _PAGE),
-                cursor=cursor or None,
+                cursor=mark.cursor or None,
                 oldest=f"{oldest:.6f}" if oldest else None,
                 inclusive=True if oldest else None,
                 include_all_metadata=metadata,
             )
             data = await self._ask("conversations.replies", call)
             found = _messages(data)[:left]
-            left -= max(1, len(found))  # an empty page must not go on for ever
+            mark.read += max(1, len(found))  # an empty page must not go on for ever
+            mark.cursor = next_cursor(data)
             for each in found:
                 yield Message.from_payload(each)
-            if not (cursor := next_cursor(data)):
+            if not mark.cursor:
                 return
 
     async def message(self, channel: str, ts: str, thread_ts: str | None = None) -> Message | None:

@@ -5,18 +5,24 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from slack_bolt.adapter.socket_mode.async_handler import AsyncSocketModeHandler
 from slack_bolt.async_app import AsyncApp
+from slack_bolt.request.async_request import AsyncBoltRequest
+from slack_bolt.response import BoltResponse
 from slack_sdk.web.async_client import AsyncWebClient
 
+from bots.slack.records import Json, mapping
 from bots.slack.settings import SlackSettings
 from bots.slack.tokens import FAILURES, TokenSource, trouble
 from core.errors import AuthFailed, Transient
 from core.tasks import end
+
+logger = logging.getLogger(__name__)
 
 _OFFLINE_SECONDS = 60.0  # after which a connection that is lost is not waited for any more
 
@@ -55,7 +61,7 @@ def bolt_app(settings: SlackSettings, source: TokenSource) -> AsyncApp:
     """Bolt's dispatcher: which of our listeners a request is for."""
     secret = settings.signing_secret
     with _unread("SLACK_BOT_TOKEN", "SLACK_CLIENT_ID", "SLACK_CLIENT_SECRET"):
-        return AsyncApp(
+        return _App(
             signing_secret=secret.get_secret_value() if secret is not None else "",
             authorize=source.authorize,
             client=AsyncWebClient(base_url=settings.api_base_url, timeout=10),
@@ -66,6 +72,27 @@ def bolt_app(settings: SlackSettings, source: TokenSource) -> AsyncApp:
                 "This app is not installed here any more. An admin of the workspace can install it again."
             ),
         )
+
+
+class _App(AsyncApp):
+    """Bolt with what it does not know: `app_rate_limited` is no event among others."""
+
+    async def async_dispatch(self, req: AsyncBoltRequest) -> BoltResponse:
+        if req.body.get("type") == "app_rate_limited":
+            _note_loss(mapping(req.body))
+            return BoltResponse(status=200)
+        return await super().async_dispatch(req)
+
+
+def _note_loss(body: Json) -> None:
+    team, minute = str(body.get("team_id", "")), body.get("minute_rate_limited")
+    known = isinstance(minute, int) and 0 < minute < 2**33
+    when = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(minute)) if known else "now"
+    logger.warning(
+        "Slack holds back events of workspace %s since %s: there were more than 30,000 in an hour, or too "
+        "few were acknowledged in time. Recordings shared meanwhile have no answer unless somebody asks.",
+        *(team if re.fullmatch(r"[A-Z0-9]{2,20}", team) else "unknown", when),
+    )
 
 
 @contextmanager

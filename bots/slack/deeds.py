@@ -19,6 +19,7 @@ from bots.slack.reception import Reception
 from bots.slack.records import Person
 from bots.slack.results import Shown
 from bots.slack.shares import OVER, State
+from bots.slack.telling import tell
 from bots.slack.troubles import Gone, MissingScope
 from bots.slack.workspaces import Workspaces
 from core.errors import Rejected
@@ -100,7 +101,8 @@ class Deeds:
         else:
             said = await self._again(slack, letter, state)
         if said is not None:
-            await _tell(slack, letter.user, share.channel, share.thread, said)
+            where = {"channel": share.channel, "thread": share.thread, "about": share.name}
+            await tell(slack, said, user=letter.user, **where)
 
     async def _again(self, slack: Workspace, letter: Retried, state: State) -> Message | None:
         """Recognise once more; what there is to say to who wanted it."""
@@ -113,7 +115,9 @@ class Deeds:
             method=chosen.method,
         )
         try:
-            refusal = await self._reception.again(slack, state, policy, version=letter.version)
+            refusal = await self._reception.again(
+                slack, state, policy, version=letter.version, form=letter.form
+            )
         except Gone:
             return notes.file_gone()
         return notes.note(refusal) if refusal else None
@@ -167,6 +171,7 @@ class Deeds:
                     await self._answers.forget(state.share)
             if whole:
                 await self._answers.index.forget_owner(owner)
+                await self._answers.threads.forget(owner)
                 await self._reception.forget(owner)
                 await self._channels.forget(owner)
                 await self._store.audit("workspace forgotten", {"team": owner})
@@ -238,12 +243,7 @@ class Deeds:
 
 async def _tell(slack: Workspace, user: str, channel: str, thread: str, message: Message) -> None:
     """Say something to one person in a thread."""
-    try:
-        await slack.ephemeral(
-            channel, user, message.text, blocks=message.blocks or None, thread_ts=thread or None
-        )
-    except Rejected as error:
-        logger.info("somebody could not be told: %s", type(error).__name__)
+    await tell(slack, message, channel=channel, user=user, thread=thread)
 
 
 def _shown(state: State) -> Shown:

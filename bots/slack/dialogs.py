@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import Final, Literal
 
 from bots.slack import notes
+from bots.slack.access import may_read
 from bots.slack.answers import Answers
 from bots.slack.channels import Channels
 from bots.slack.client import Workspace
@@ -21,6 +22,7 @@ from bots.slack.parts import Message, View
 from bots.slack.records import Person
 from bots.slack.renaming import rename_view
 from bots.slack.shares import OVER, State
+from bots.slack.telling import tell
 from bots.slack.troubles import Denied, MissingScope, TooLate
 from bots.slack.workspaces import Workspaces
 from core.errors import ErniError, Rejected
@@ -36,6 +38,7 @@ _SHOWN = 60  # recordings in somebody's home, newest first
 _TEAMS = 20  # workspaces of an organisation that somebody's home is about
 _AT_ONCE = 8  # recordings of which is asked where they are
 _PICKED = 100  # members that a menu of Slack's can offer
+_PERSON_SECONDS = 0.8  # for which it is waited to know who wants a window
 _PEOPLE_SECONDS = 1.2  # for which their names are waited for
 _SHOWN_AS: Final[Mapping[str, Literal["done", "failed", "stopped"]]] = {
     "done": "done",
@@ -73,13 +76,13 @@ class Dialogs:
         """What a channel wants, for those who may change it."""
         slack = await self._workspaces.slack(team, enterprise)
 
-        async def tell(message: Message) -> None:
+        async def said(message: Message) -> None:
             await slack.respond(reply, message.text)
 
         try:
             place = await slack.channel(channel)
         except Rejected:
-            await tell(notes.not_a_member())
+            await said(notes.not_a_member())
             return
         try:
             allowed = await self._channels.may_change(slack, team, channel, user)
@@ -87,10 +90,10 @@ class Dialogs:
             allowed = False  # somebody of another organisation whom the app can't see
         except MissingScope as error:
             logger.error("settings can't be shown: %s", error)  # noqa: TRY400  (an operator's matter)
-            await tell(notes.not_allowed())
+            await said(notes.not_allowed())
             return
         if not allowed:
-            await tell(notes.may_not_set())
+            await said(notes.may_not_set())
             return
         policy = await self._channels.policy(await self._workspaces.owner(team, enterprise), channel)
         view = settings_view(
@@ -101,13 +104,13 @@ class Dialogs:
             defaults=self._channels.default,
             keeps_days=self._context.settings.retention_days,
         )
-        await _open(slack, trigger, view, tell)
+        await _open(slack, trigger, view, said)
 
     async def rename(self, team: str, enterprise: str | None, press: Press) -> None:
         """Who is who in a transcript."""
         slack = await self._workspaces.slack(team, enterprise)
         state = await self._known(slack, team, enterprise, press)
-        if state is None or not await self._may_read(slack, state, press.user, team):
+        if state is None or not await self._may(slack, state, press, team):
             return
         transcript = await self._context.jobs.transcript(state.job)
         if transcript is None:
@@ -127,7 +130,7 @@ class Dialogs:
         """Other settings for another try, for anybody who sees the answer."""
         slack = await self._workspaces.slack(team, enterprise)
         state = await self._known(slack, team, enterprise, press)
-        if state is None or not await self._may_read(slack, state, press.user, team):
+        if state is None or not await self._may(slack, state, press, team):
             return
         share = state.share
         if (await self._channels.policy(share.owner, share.channel)).mode is Mode.NEVER:
@@ -144,6 +147,21 @@ class Dialogs:
         if state is None:
             await self._tell(slack, press, notes.forgotten())
         return state
+
+    async def _may(self, slack: Workspace, state: State, press: Press, team: str) -> bool:
+        """Whether somebody may read the answer; if not, that is said."""
+        if await may_read(slack, state.share.channel, press.user, team, seconds=_PERSON_SECONDS):
+            return True
+        await self._tell(slack, press, notes.not_yours())
+        return False
+
+    async def respond(
+        self, team: str, enterprise: str | None, reply: str, message: Message, *, thread: str = ""
+    ) -> None:
+        """Say something to who used a command or a button, by the response URL that came with it."""
+        slack = await self._workspaces.slack(team, enterprise)
+        more = {"thread_ts": thread} if thread else {}
+        await slack.respond(reply, message.text, response_type="ephemeral", replace_original=False, **more)
 
     async def help(self, team: str, enterprise: str | None, channel: str, reply: str) -> None:
         """How to use the app, and what holds in a channel."""
@@ -189,18 +207,6 @@ class Dialogs:
                     logger.info("a workspace is left out of a home: %s", type(error).__name__)
         return found
 
-    async def _may_read(self, slack: Workspace, state: State, user: str, team: str) -> bool:
-        """Whether somebody may read an answer, as far as Slack tells: those in the conversation, and in a
-        public channel everybody of the workspace."""
-        channel = state.share.channel
-        if await slack.is_member(channel, user):
-            return True
-        try:
-            person, place = await slack.user(user), await slack.channel(channel)
-        except Rejected:
-            return False
-        return place.kind == "channel" and not person.is_guest and person.is_of(team)
-
     async def _entries(self, slack: Workspace, states: Sequence[State]) -> list[Entry]:
         room = asyncio.Semaphore(_AT_ONCE)
 
@@ -234,12 +240,12 @@ class Dialogs:
             progress=progress,
         )
 
-    async def _people(self, slack: Workspace, state: State) -> list[tuple[str, str]]:
-        """Members of the conversation by id and name; only ids if they are more than a menu can offer."""
-        members = sorted(await slack.members(state.share.channel))
-        if len(members) > _PICKED:
-            return [(member, "") for member in members]
-        asked = [asyncio.create_task(_person(slack, member)) for member in members]
+    async def _people(self, slack: Workspace, state: State) -> list[tuple[str, str]] | None:
+        """Members of the conversation by id and name; None if they are more than a menu can offer."""
+        members = await slack.few_members(state.share.channel, _PICKED)
+        if members is None:
+            return None
+        asked = [asyncio.create_task(_person(slack, member)) for member in sorted(members)]
         try:
             # Who is not known in time can still be typed.
             if asked:
@@ -253,7 +259,7 @@ class Dialogs:
         return self._context.methods() or self._context.settings.methods
 
     async def _tell(self, slack: Workspace, press: Press, message: Message) -> None:
-        await slack.ephemeral(press.channel, press.user, message.text, thread_ts=press.thread or None)
+        await tell(slack, message, channel=press.channel, user=press.user, thread=press.thread)
 
 
 async def _open(

@@ -35,6 +35,7 @@ __all__ = [
     "elsewhere",
     "failed",
     "help_text",
+    "is_short",
     "nothing_said",
     "pointer",
     "read_format",
@@ -43,8 +44,12 @@ __all__ = [
     "slack_own",
     "status_text",
     "stopped",
+    "waiting",
     "working",
 ]
+
+SLACKS_OWN: Final = 2_500
+"""Characters of Slack's own transcript that an answer shows."""
 
 _ELSEWHERE: Final = {"gdrive": "Google Drive", "dropbox": "Dropbox", "onedrive": "OneDrive", "box": "Box"}
 
@@ -83,6 +88,18 @@ def working(about: Shown, stage: Stage, fraction: float | None, left: float | No
         text=headline(f"Transcribing {quoted(about)}: {STAGES[stage].lower()}{so_far}"),
         blocks=[
             rich(paragraph(words("Transcribing "), bold_name(about), words(f"\n{' · '.join(told)}"))),
+            parts.actions(_stop(about)),
+        ],
+    )
+
+
+def waiting(about: Shown, why: str) -> Message:
+    """It goes on once somebody has mended what `why` says."""
+    then = "Please tell whoever looks after this app. I try again by myself, for three days."
+    return Message(
+        text=headline(f"Waiting to transcribe {quoted(about)}. {parts.escape(why)} {then}"),
+        blocks=[
+            rich(paragraph(words("Waiting to transcribe "), bold_name(about), words(f"\n{why} {then}"))),
             parts.actions(_stop(about)),
         ],
     )
@@ -147,14 +164,15 @@ def elsewhere(about: Shown, kind: str) -> Message:
     )
 
 
-def slack_own(about: Shown, message: str, text: str, *, complete: bool) -> Message:
+def slack_own(about: Shown, message: str, text: str, *, complete: bool, attached: bool = False) -> Message:
     """Recognition failed, as `message` says, but Slack has written a transcript of the clip, or (not
-    `complete`) shows the beginning of one."""
+    `complete`) shows the beginning of one. `attached`: all of it is in a file in the thread."""
     reason = parts.line(message, 1_000)
-    theirs = parts.line(text, 2_500)
+    theirs = parts.line(text, SLACKS_OWN)
     if not theirs:
         return failed(about, message, again=True)
-    what = "Slack's own transcript" if complete else "The beginning of Slack's own transcript"
+    whole = complete and is_short(text)
+    what = "Slack's own transcript" if whole else "The beginning of Slack's own transcript"
     return Message(
         text=headline(f"Could not transcribe {quoted(about)}. {what} is shown instead."),
         blocks=[
@@ -169,9 +187,15 @@ def slack_own(about: Shown, message: str, text: str, *, complete: bool) -> Messa
                 paragraph(words(f"{what}", bold=True), words(", which does not tell speakers apart:")),
                 parts.quote(words(theirs)),
             ),
+            *([parts.context("All of it is in the file below.")] if attached else []),
             parts.actions(again_button(about)),
         ],
     )
+
+
+def is_short(text: str) -> bool:
+    """Whether all of Slack's own transcript fits into an answer."""
+    return parts.line(text, SLACKS_OWN) == parts.line(text, 10 * len(text) + 10)
 
 
 # --- pieces ---

@@ -55,17 +55,16 @@ class Interactions(Listening):
         match text.strip().lower():
             case "" | "help":
                 await ack()
-                self.beside(self.dialogs.help(team, enterprise, channel, reply))
+                self.shown(team, enterprise, body, self.dialogs.help(team, enterprise, channel, reply))
             case "status":
                 await ack()
-                self.beside(self.dialogs.status(team, enterprise, channel, reply))
+                self.shown(team, enterprise, body, self.dialogs.status(team, enterprise, channel, reply))
             case "settings":
                 await ack()
-                self.beside(
-                    self.dialogs.settings(
-                        team, enterprise, channel=channel, user=user, trigger=trigger, reply=reply
-                    )
+                form = self.dialogs.settings(
+                    team, enterprise, channel=channel, user=user, trigger=trigger, reply=reply
                 )
+                self.shown(team, enterprise, body, form)
             case _:
                 letter = Asked(
                     team=team,
@@ -102,11 +101,13 @@ class Interactions(Listening):
 
     async def _rename(self, ack: AsyncAck, body: Body, context: AsyncBoltContext) -> None:
         await ack()
-        self.beside(self.dialogs.rename(*place(context, body), _press(body)))
+        where = place(context, body)
+        self.shown(*where, body, self.dialogs.rename(*where, _press(body)))
 
     async def _retry(self, ack: AsyncAck, body: Body, context: AsyncBoltContext) -> None:
         await ack()
-        self.beside(self.dialogs.retry(*place(context, body), _press(body)))
+        where = place(context, body)
+        self.shown(*where, body, self.dialogs.retry(*where, _press(body)))
 
     async def _settings_chosen(
         self, ack: AsyncAck, body: Body, view: Body, context: AsyncBoltContext
@@ -160,6 +161,7 @@ class Interactions(Listening):
             share=about.get("share", ""),
             policy=dump_policy(policy),
             version=int(about.get("version", "1")),
+            form=str(view.get("id", "")),
         )
         await self.keep(letter, str(view.get("id", "")), str(view.get("hash", "")))
         await ack()

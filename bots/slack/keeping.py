@@ -79,6 +79,7 @@ class Keeping:
         """One round, at `now` (Unix seconds)."""
         for owner in await self._reception.owners():
             await self._reception.clear(owner, now)
+            await self._answers.threads.clear(owner, now)
             for state in await self._answers.states(owner):
                 try:
                     async with self._departures.noticed(state.share.team, state.share.enterprise):

@@ -80,12 +80,13 @@ class Renamed(Letter):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retried(Letter):
     """Somebody wants `share` recognised once more, with the languages, speakers and method of `policy` (JSON
-    of a channel's policy)."""
+    of a channel's policy). `form` is the id of the window in which they chose."""
 
     user: str
     share: str
     policy: str
     version: int
+    form: str = ""
     kind: Literal["retried"] = "retried"
 
 

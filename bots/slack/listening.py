@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Coroutine, Mapping
 from types import MappingProxyType
 from typing import Any, Protocol
 
@@ -17,6 +17,9 @@ from slack_bolt.context.async_context import AsyncBoltContext
 
 from bots.slack.dialogs import Dialogs
 from bots.slack.letters import Any_, dump
+from bots.slack.parts import Message
+from bots.slack.records import mapping
+from bots.slack.windows import Tell
 
 
 class Post(Protocol):
@@ -25,8 +28,11 @@ class Post(Protocol):
     async def __call__(self, key: str, text: str, *, delay: float = 0.0) -> None: ...
 
 
-Beside = Callable[[Coroutine[Any, Any, None]], None]
-"""Starts something that is kept and ended with the door."""
+class Beside(Protocol):
+    """Starts something that somebody waits for (`bots.slack.windows.Windows.begin`)."""
+
+    def __call__(self, work: Coroutine[Any, Any, None], tell: Tell | None = None) -> None: ...
+
 
 Body = Mapping[str, Any]
 
@@ -43,6 +49,16 @@ class Listening(ABC):
     @abstractmethod
     def _register(self, app: AsyncApp) -> None:
         """Tell bolt which listener is for what."""
+
+    def shown(self, team: str, enterprise: str | None, body: Body, work: Coroutine[Any, Any, None]) -> None:
+        """Begin `work`, which shows something to who sent `body`. They are told if it fails."""
+        reply = str(body.get("response_url", ""))
+        thread = str(mapping(body.get("container")).get("thread_ts", ""))
+
+        async def tell(message: Message) -> None:
+            await self.dialogs.respond(team, enterprise, reply, message, thread=thread)
+
+        self.beside(work, tell if reply else None)
 
     async def keep(self, letter: Any_, *key: str, delay: float = 0.0) -> None:
         """Write a letter down; `key` names what happened, however often we are told."""

@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from bots.slack import parts
 from bots.slack.parts import Message
+
+OUTRUN: Final = (
+    "Your settings were not used: another try of this recording was begun after you opened the form. Wait "
+    "for its result. If you still want another one then, press “Try again…” once more."
+)
+"""Somebody was faster with the form for another try."""
 
 
 def note(text: str) -> Message:
@@ -11,11 +19,25 @@ def note(text: str) -> Message:
     return Message(text=parts.escape(text), blocks=[])
 
 
+def apart(name: str, message: Message) -> Message:
+    """What is said of the recording `name` in another place than its own."""
+    return Message(text=f"About the recording {parts.escape(parts.title(name))}: {message.text}", blocks=[])
+
+
 def nothing_to_transcribe() -> Message:
     """Nothing that somebody pointed at is a recording."""
     return note(
         "I found no recording there. Use “Transcribe recording” on a message with an audio or video file, "
         "mention me in a reply to one, or give me a link to it."
+    )
+
+
+def nothing_behind_link() -> Message:
+    """There is nothing behind a link, or no recording, or it is not for who asks: which of these is nobody's
+    business."""
+    return note(
+        "I found no recording there that I can show you: there is none, or you or I are not in that "
+        "conversation. If you are, invite me there (type /invite and my name), then ask again."
     )
 
 
@@ -32,8 +54,8 @@ def not_a_member() -> Message:
 
 
 def not_yours() -> Message:
-    """Who asks is not in the conversation that the recording is in."""
-    return note("That recording is in a conversation that you are not in. Ask somebody there.")
+    """Who pressed a button is not in the conversation any more."""
+    return note("Only people who are in this conversation can do that. Ask somebody there.")
 
 
 def not_kept() -> Message:
@@ -77,6 +99,19 @@ def may_not_set() -> Message:
 def not_done() -> Message:
     """Pressed too late, or too often."""
     return note("That took too long for Slack. Please press it once more.")
+
+
+def not_shown() -> Message:
+    """A fault of Slack's or of ours, before or while a window was opened or a command answered."""
+    return note(
+        "That did not work, because of a fault of Slack's or of mine. Please try once more. If it goes on, "
+        "tell whoever runs this app."
+    )
+
+
+def too_many() -> Message:
+    """More people want windows at once than can be served."""
+    return note("Too many people are asking me at this moment. Please try again in a minute.")
 
 
 def not_allowed() -> Message:

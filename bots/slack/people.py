@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing
 from typing import Final
 
 from slack_sdk.web.async_slack_response import AsyncSlackResponse
@@ -15,6 +16,7 @@ from core.fresh import Fresh
 _PERSON_SECONDS: Final = 600.0
 _PLACE_SECONDS: Final = 60.0
 _PAGE: Final = 200
+_MEMBERS_PAGE: Final = 999  # at once: before a window there is time for few calls only
 _MOST_PAGES: Final = 100
 _KINDS: Final = ("public_channel", "private_channel", "mpim", "im")
 
@@ -28,7 +30,8 @@ class People:
         self._ask = calls.ask
         self._people: Fresh[Person] = Fresh(_PERSON_SECONDS, clock)
         self._conversations: Fresh[Conversation] = Fresh(_PLACE_SECONDS, clock)
-        self._members: Fresh[frozenset[str]] = Fresh(_PLACE_SECONDS, clock)
+        self._groups: Fresh[frozenset[str]] = Fresh(_PLACE_SECONDS, clock)
+        self._inside: Fresh[bool] = Fresh(_PLACE_SECONDS, clock)
         self._where: Fresh[frozenset[str]] = Fresh(_PLACE_SECONDS, clock)
 
     async def user(self, user_id: str) -> Person:
@@ -49,24 +52,38 @@ class People:
 
         return await self._conversations.get(channel_id, ask)
 
-    async def members(self, channel_id: str) -> frozenset[str]:
-        """The ids of those in a conversation, as of at most a minute ago; of the largest channels not all."""
-
-        async def ask() -> frozenset[str]:
-            def call(cursor: str | None) -> Awaitable[AsyncSlackResponse]:
-                return self._web.conversations_members(channel=channel_id, limit=_PAGE, cursor=cursor)
-
-            pages = self._pages("conversations.members", call)
-            return frozenset([each async for page in pages for each in texts(page.get("members"))])
-
-        return await self._members.get(channel_id, ask)
+    async def few_members(self, channel_id: str, most: int) -> frozenset[str] | None:
+        """The ids of those in a conversation; None if they are more than `most`."""
+        found: set[str] = set()
+        async with aclosing(self._members(channel_id, most + 1)) as pages:
+            async for page in pages:
+                found.update(page)
+                if len(found) > most:
+                    return None
+        return frozenset(found)
 
     async def is_member(self, channel_id: str, user_id: str) -> bool:
-        """Whether somebody is in a conversation; no if that can't be told."""
+        """Whether somebody was in a conversation, at most a minute ago; no if that can't be told."""
+
+        async def ask() -> bool:
+            async with aclosing(self._members(channel_id, _MEMBERS_PAGE)) as pages:
+                async for page in pages:
+                    if user_id in page:
+                        return True
+            return False
+
         try:
-            return user_id in await self.members(channel_id)
+            return await self._inside.get(f"{channel_id}:{user_id}", ask)
         except Gone:
             return False
+
+    async def _members(self, channel_id: str, limit: int) -> AsyncGenerator[tuple[str, ...], None]:
+        def call(cursor: str | None) -> Awaitable[AsyncSlackResponse]:
+            return self._web.conversations_members(channel=channel_id, limit=limit, cursor=cursor)
+
+        async with aclosing(self._pages("conversations.members", call)) as pages:
+            async for page in pages:
+                yield texts(page.get("members"))
 
     async def group_members(self, group_id: str) -> frozenset[str]:
         """The ids of a user group's members, as of at most a minute ago."""
@@ -75,7 +92,7 @@ class People:
             call = self._web.usergroups_users_list(usergroup=group_id)
             return frozenset(texts((await self._ask("usergroups.users.list", call)).get("users")))
 
-        return await self._members.get(group_id, ask)
+        return await self._groups.get(group_id, ask)
 
     async def conversations_of(self, user_id: str) -> frozenset[str]:
         """The ids of the conversations that somebody is in, as of at most a minute ago: public channels, and
@@ -92,7 +109,7 @@ class People:
 
     async def _pages(
         self, method: str, call: Callable[[str | None], Awaitable[AsyncSlackResponse]]
-    ) -> AsyncIterator[Json]:
+    ) -> AsyncGenerator[Json, None]:
         """The pages of what `call` asks for from a cursor on; an endless list ends somewhere."""
         cursor: str | None = None
         for _ in range(_MOST_PAGES):

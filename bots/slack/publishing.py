@@ -8,7 +8,9 @@ from dataclasses import replace
 
 from bots.slack.answers import Answers, Hold
 from bots.slack.results import Shown, result
+from bots.slack.troubles import MissingScope
 from core.errors import Rejected
+from core.filenames import output_base
 from core.model import Recording, Transcript
 from core.ports import Jobs
 from core.relabelling import relabel
@@ -35,6 +37,20 @@ async def publish(answers: Answers, hold: Hold, transcript: Transcript, recordin
     message = await asyncio.to_thread(result, shown, named, files=bool(hold.state.files))
     await hold.save(replace(hold.state, phase="done"))  # first, so that no bar that is late covers it
     await answers.say(hold, message)
+
+
+async def attach_own(answers: Answers, hold: Hold, recording: Recording, text: str) -> bool:
+    """Attach Slack's own transcript as a file in the thread. False: that can't be done there, or there are
+    files of an earlier try, which are worth more."""
+    if hold.state.good is not None:
+        return False
+    name = f"{output_base(recording.name, shared=False)}.slack.txt"
+    try:
+        await answers.attach(hold, {name: text.encode()})
+    except (Rejected, MissingScope) as error:
+        logger.info("Slack's own transcript is shown in part: %s", type(error).__name__)
+        return False
+    return True
 
 
 async def restore(answers: Answers, hold: Hold, jobs: Jobs, why: str) -> bool:

@@ -28,6 +28,7 @@ from bots.slack.shares import (
     share_on_record,
     taken_up,
 )
+from bots.slack.telling import tell
 from bots.slack.troubles import Gone, MissingScope
 from bots.slack.workspaces import Workspaces
 from core.errors import Rejected, Transient
@@ -38,6 +39,7 @@ from core.ports import AdapterContext, Submit
 logger = logging.getLogger(__name__)
 
 _OWNERS = "slack:owners"
+_ASKED = "asked"  # in place of a form
 _SEEN_SECONDS = 86400.0
 _SHARES_SECONDS = 120.0  # for which a file's record may not yet say where it was shared
 
@@ -103,7 +105,7 @@ class Reception:
         if not await self._is_new(app.key, letter.channel, share.ts):
             return
         if policy.bots or not await self._is_bot(slack, share.user):
-            await self.accept(share, file, policy)
+            await self._tell_sharer(slack, share, await self.accept(share, file, policy))
 
     async def joined_at(self, owner: str, channel: str) -> float | None:
         """When the app was taken into a channel, Unix seconds; None if that is not known."""
@@ -138,14 +140,20 @@ class Reception:
             await hold.save(replace(hold.state, share=share, job=job, phase="working"))
             return await self._said(hold, messages.accepted(shown))
 
-    async def again(self, slack: Workspace, known: State, policy: ChannelPolicy, *, version: int) -> str:
-        """Recognise a share once more, as its `version`; a version that is known is a no-op. Returns as
-        `accept`; also why it is not, if the transcript was deleted since it was `known`. Raises Gone if the
+    async def again(
+        self, slack: Workspace, known: State, policy: ChannelPolicy, *, version: int, form: str = ""
+    ) -> str:
+        """Recognise a share once more, as its `version`, asked for in the window `form` if in one; a version
+        that is known is a no-op. Returns as `accept`; also why it is not, if another form was faster or the
+        transcript was deleted since it was `known`. Raises Gone if the
         recording is."""
         file = await slack.file(known.share.file)
         share = replace(known.share, version=version)
         async with self._answers.hold(share) as hold:
             state = hold.state
+            # Without a form it may be this try, which a crash kept from being remembered.
+            if form and state.share.version >= version and state.tried not in {"", form}:
+                return notes.OUTRUN
             if state.share.version > version or (state.share.version == version and state.phase in OVER):
                 return ""
             if state.phase == "deleted" and known.phase != "deleted":
@@ -153,8 +161,25 @@ class Reception:
             if state.phase not in OVER and state.share.version < version:
                 await self._context.jobs.cancel(state.job)
             job = await self._submit(self._recording(share, file, policy))
-            await hold.save(replace(taken_up(state, share, job, time.time()), phase="working"))
+            state = taken_up(state, share, job, time.time())
+            await hold.save(replace(state, phase="working", tried=form or _ASKED))
             return await self._said(hold, messages.accepted(Shown(share=share.id, name=share.name)))
+
+    async def _tell_sharer(self, slack: Workspace, share: Share, why: str) -> None:
+        """Why a recording that nobody asked for has no answer, where there is a place to say so."""
+        if why and share.user:
+            message = notes.note(why)
+            try:
+                await tell(
+                    slack,
+                    message,
+                    channel=share.channel,
+                    user=share.user,
+                    thread=share.thread,
+                    about=share.name,
+                )
+            except Transient as error:
+                logger.warning("who shared %s is not told why it has no answer: %s", share.id, error)
 
     async def _is_over(self, job: str) -> bool:
         view = await self._context.jobs.view(job)
@@ -220,9 +245,8 @@ class Reception:
                 return
         if is_recording(file) and not file.is_gone and not file.is_hidden:
             owner = await self._workspaces.owner(letter.team, letter.enterprise)
-            await self.accept(
-                share_in(message, file, **place_of(owner, letter), channel=letter.channel), file, policy
-            )
+            share = share_in(message, file, **place_of(owner, letter), channel=letter.channel)
+            await self._tell_sharer(slack, share, await self.accept(share, file, policy))
 
     async def _is_bot(self, slack: Workspace, user: str) -> bool:
         try:

@@ -36,12 +36,13 @@ _BLOCKS: Final = 100
 _VIEW: Final = 200_000  # bytes; Slack takes 250,000
 _LABEL: Final = 140  # a label comes back in values and ids of fields
 _MEMBER: Final = re.compile(r"[A-Z0-9]{2,40}")
+_EVERYBODY: Final = "More people are here than menus can list, so they offer everybody in the workspace."
 _WHO, _USER, _OWN, _APART = "who:", "user:", "name:", "apart"
 
 
 def rename_view(
     transcript: Transcript,
-    members: Sequence[tuple[str, str]],
+    members: Sequence[tuple[str, str]] | None,
     *,
     metadata: str,
     names: Mapping[str, str] = MappingProxyType({}),
@@ -49,7 +50,7 @@ def rename_view(
 ) -> View:
     """The form for a transcript as it was recognised, and for what was said of its speakers before: `names`
     and `merged`, as `core.relabelling.relabel` takes them. `members` are the people in the conversation, ids
-    and names; if they are too many for a menu, everybody in the workspace can be chosen.
+    and names; if they are too many for a menu (also None), everybody in the workspace can be chosen.
 
     Raises ValueError as `relabel` does.
     """
@@ -58,7 +59,7 @@ def rename_view(
     if not found:
         return forms.form(ids.RENAME_VIEW, TITLE, metadata, [rich(paragraph(words(NOBODY)))], submit=None)
     apart = _apart(transcript, now, merged)
-    if len(members) <= parts.OPTIONS:
+    if members is not None and len(members) <= parts.OPTIONS:
         view = forms.form(
             ids.RENAME_VIEW, TITLE, metadata, [*_blocks(now, found, members), *apart], submit="Save"
         )
@@ -118,10 +119,12 @@ def _blocks(
 ) -> list[Block]:
     """Three fields for each speaker; where `members` can't be offered, four."""
     names = shown_names(transcript.names, transcript.suggestions)
-    offered = found[: min(_OFFERED, (_BLOCKS - 3) // (3 if members is not None else 4))]
+    offered = found[: min(_OFFERED, (_BLOCKS - 4) // (3 if members is not None else 4))]
     labels = [str(speaker.speaker) for speaker in offered]
     said = quotes(transcript, labels)
     blocks = [rich(paragraph(words(INTRO)))]
+    if members is None:
+        blocks.append(parts.context(_EVERYBODY))
     for speaker, label in zip(offered, labels, strict=True):
         name = parts.speaker(shown(label, names))
         facts = f"  {speaker.shown_percent} · {times.duration(speaker.seconds)}"

@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final, Literal
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 from pydantic import TypeAdapter
 
@@ -19,6 +19,7 @@ DOOR: Final = "slack"
 Phase = Literal["new", "working", "done", "failed", "stopped", "deleted"]
 OVER: Final = frozenset({"done", "failed", "stopped", "deleted"})
 
+_DRIVE: Final = frozenset({"application/vnd.google-apps.audio", "application/vnd.google-apps.video"})
 _CLIPS: Final = frozenset({"slack_audio", "slack_video"})
 _MESSAGE_PATH: Final = re.compile(r"^/archives/([A-Z0-9]+)/p(\d{10})(\d{6})$")
 _FILE_PATH: Final = re.compile(r"^/files/[A-Z0-9]+/(F[A-Z0-9]+)(/|$)")
@@ -79,9 +80,11 @@ class State:
     the transcript's files in the thread, made of what `digest` stands for; `prepared` and `prepared_digest`
     those that are uploaded and may or may not be in the thread yet. `names` and `merged` are what people said
     of the speakers' labels, `formats` those that were asked for besides the channel's. `good` is the job of
-    the last version that led to a transcript, shown again where a newer one leads to none. `at` is when it
-    was shared; `kept_from` when its newest version was asked for or, after that, answered: what is said of
-    days for which things are kept counts from there. Times are Unix seconds.
+    the last version that led to a transcript, shown again where a newer one leads to none. `tried` is the
+    form in which the newest version was asked for, if it was. `waits` is what the operator has to mend before
+    it can go on, as the answer says it. `at` is when it was shared; `kept_from` when its newest version was
+    asked for or, after that, answered: what is said of days for which things are kept counts from there.
+    Times are Unix seconds.
     """
 
     share: Share
@@ -98,6 +101,8 @@ class State:
     names: Mapping[str, str] = field(default_factory=dict)
     merged: Mapping[str, str] = field(default_factory=dict)
     good: Good | None = None
+    tried: str = ""
+    waits: str = ""
     at: float = 0.0
     kept_from: float = 0.0
 
@@ -126,8 +131,17 @@ def is_recording(file: SlackFile) -> bool:
         return False  # a .ts file may be a program
     if file.subtype in _CLIPS or file.mimetype.startswith(("audio/", "video/")):
         return True
-    ending = file.name.rpartition(".")[2].lower() if "." in file.name else ""
-    return file.filetype in MEDIA_SUFFIXES or ending in MEDIA_SUFFIXES
+    names = [file.name]
+    if file.is_external:
+        # What lies elsewhere is often known by its title only, and its address may hold the name.
+        names += [file.title, unquote(urlsplit(file.external_url).path)]
+    endings = {name.rpartition(".")[2].lower() for name in names if "." in name}
+    return file.filetype in MEDIA_SUFFIXES or file.mimetype in _DRIVE or bool(endings & MEDIA_SUFFIXES)
+
+
+def is_elsewhere(file: SlackFile) -> bool:
+    """Whether it is a link to a file at another service, which may be anything."""
+    return file.is_external and bool(file.external_url)
 
 
 def is_clip(file: SlackFile) -> bool:
@@ -210,6 +224,8 @@ def taken_up(state: State, share: Share, job: str, now: float) -> State:
         names={},
         merged={},
         good=good if done else state.good,
+        tried="",
+        waits="",
         kept_from=now,
     )
 

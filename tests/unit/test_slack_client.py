@@ -223,18 +223,30 @@ async def test_conversations_have_a_kind() -> None:
         assert (await at.workspace.channel(shared.id)).is_shared
 
 
-async def test_members_of_a_large_channel_are_all_found_and_remembered_a_minute() -> None:
+async def test_who_is_in_a_large_channel_is_asked_with_few_calls_and_remembered_a_minute() -> None:
     async with scene() as at:
-        people = [at.server.add_user(at.team, f"p{n}").id for n in range(450)]
+        people = [at.server.add_user(at.team, f"p{n}").id for n in range(2100)]
         crowd = at.server.add_channel(at.team, "crowd", members=people)
-        assert await at.workspace.members(crowd.id) >= set(people)
+        for _ in range(2):
+            assert await at.workspace.is_member(crowd.id, people[0])
+        assert len(at.server.called("conversations.members")) == 1  # no more than needed
         assert await at.workspace.is_member(crowd.id, people[-1])
-        assert not await at.workspace.is_member(crowd.id, at.ada.id)
-        assert len(at.server.called("conversations.members")) == 3
+        for _ in range(2):
+            assert not await at.workspace.is_member(crowd.id, at.ada.id)
+        assert len(at.server.called("conversations.members")) == 7
         await at.server.invite(crowd, at.ada)
         at.clock.now = 60.0
         assert await at.workspace.is_member(crowd.id, at.ada.id)
         assert not await at.workspace.is_member("C0NOWHERE99", at.ada.id)
+
+
+async def test_the_members_of_a_conversation_are_listed_if_they_are_few() -> None:
+    async with scene() as at:
+        people = [at.server.add_user(at.team, f"p{n}").id for n in range(9)]
+        place = at.server.add_channel(at.team, "few", members=people)  # and the app
+        assert await at.workspace.few_members(place.id, 10) == frozenset(place.members)
+        assert await at.workspace.few_members(place.id, 9) is None
+        assert len(at.server.called("conversations.members")) == 2
 
 
 async def test_members_of_a_user_group() -> None:

@@ -23,6 +23,7 @@ from slack_bolt.async_app import AsyncApp
 from slack_sdk.web.async_client import AsyncWebClient
 from yarl import URL
 
+from bots.slack.connection import bolt_app
 from bots.slack.installations import Installations, SingleWorkspace
 from bots.slack.installing import InstallFlow, pages
 from bots.slack.pages import events, routes
@@ -112,13 +113,8 @@ def listening(app: AsyncApp, heard: list[dict[str, Any]]) -> None:
 
 def bolt(source: TokenSource, server: SlackServer) -> AsyncApp:
     """As the adapter makes it: the signature is checked before."""
-    return AsyncApp(
-        signing_secret=SECRET,
-        client=AsyncWebClient(base_url=server.api_url),
-        authorize=source.authorize,
-        request_verification_enabled=False,
-        process_before_response=True,
-    )
+    own = {"SLACK_SIGNING_SECRET": SECRET, "SLACK_API_BASE_URL": server.api_url}
+    return bolt_app(load_settings(SlackSettings, **own), source)
 
 
 @asynccontextmanager
@@ -192,6 +188,20 @@ async def test_slack_may_check_the_address(server: SlackServer) -> None:
     async with site(server) as here:
         server.delivery.request_url = f"{here.origin}/slack/events"
         assert await server.verify_url()
+
+
+async def test_that_slack_holds_back_events_is_acknowledged_and_logged(
+    server: SlackServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with site(server, await one(server)) as here:
+        server.delivery.request_url = f"{here.origin}/slack/events"
+        server.delivery.signing_secret = SECRET
+        for minute in (1_518_467_820, 10**30):
+            delivery = await server.hold_back("T0000000001", minute)
+            await server.delivered()
+            assert delivery.acknowledged
+    assert "workspace T0000000001 since 2018-02-12 20:37 UTC" in caplog.text
+    assert "since now" in caplog.text
 
 
 @pytest.mark.parametrize("late", [-310, 310, -86400, 1e12])

@@ -1131,6 +1131,32 @@ async def test_one_installation_serves_an_enterprise(place: Place) -> None:
     await client.chat_postMessage(channel=channel.id, text="hello")
 
 
+async def test_an_app_outside_the_marketplace_reads_a_short_page_a_minute(place: Place) -> None:
+    server, client, here = place.server, place.client, place.channel.id
+    server.freeze()
+    parent = await server.say(place.channel, place.ann, "first")
+    for number in range(20):
+        await server.say(place.channel, place.bob, str(number), thread_ts=parent.ts)
+    server.api.history_seconds = 60.0
+    first = await client.conversations_replies(channel=here, ts=parent.ts, limit=200)
+    assert len(first["messages"]) == 15
+    cursor = first["response_metadata"]["next_cursor"]
+    assert await error_of(client.conversations_replies(channel=here, ts=parent.ts)) == "ratelimited"
+    await client.conversations_history(channel=here)  # each method by itself
+    server.advance(60)
+    rest = await client.conversations_replies(channel=here, ts=parent.ts, cursor=cursor)
+    assert len(rest["messages"]) == 6
+
+
+async def test_where_apps_may_not_post_nothing_gets_through(place: Place) -> None:
+    place.channel.restricted = True
+    here, client = place.channel.id, place.client
+    assert await error_of(client.chat_postMessage(channel=here, text="x")) == "restricted_action"
+    said = client.chat_postEphemeral(channel=here, user=place.ann.id, text="x")
+    assert await error_of(said) == "restricted_action"
+    await client.chat_postMessage(channel=place.ann.id, text="x")
+
+
 async def test_a_stranger_shares_in_a_channel_of_two_companies(place: Place) -> None:
     server = place.server
     partner = server.add_workspace("Partner", install=False)

@@ -143,7 +143,10 @@ class Api:
     """The Web API and everything behind it. `rates` None: nobody is limited. `dead_thread` is the error for a
     reply to a message that does not exist, None accepts it. `violations` are things that no app may ever do.
     `sign_in` is how a download without a good token ends. `upload_lag` is how many requests of files.info do
-    not see yet where an upload was shared. `installer` presses Allow on the OAuth page."""
+    not see yet where an upload was shared. `history_seconds` is 60 for an app that is distributed outside the
+    Marketplace: how long it waits between two pages of conversations.history or conversations.replies, which
+    are short then (that a longer `limit` is cut, not refused, is unverified); 0.0 for all others. `installer`
+    presses Allow on the OAuth page."""
 
     slack: Slack
     app: App
@@ -156,12 +159,14 @@ class Api:
     dead_thread: str | None = "thread_not_found"
     sign_in: Literal["redirect", "page"] = "redirect"
     upload_lag: int = 0
+    history_seconds: float = 0.0
     installer: Installer | None = None
     rotates_tokens: bool = False
     codes: dict[str, Code] = field(default_factory=dict)
     over: asyncio.Event = field(default_factory=asyncio.Event)
     changed: Callable[[], None] = lambda: None
     _troubles: defaultdict[str, list[Trouble]] = field(default_factory=lambda: defaultdict(list))
+    _histories: dict[tuple[str, str], float] = field(default_factory=dict)
     _holds: defaultdict[str, list[Hold]] = field(default_factory=lambda: defaultdict(list))
 
     def fail(self, method: str, *troubles: Trouble) -> None:
@@ -277,9 +282,14 @@ class Api:
         raise Refused("invalid_auth")
 
     def _limited(self, method: str, caller: Caller, args: Args) -> float:
+        whose = caller.installed.team or caller.installed.enterprise_id or ""
+        if self.history_seconds and method in {"conversations.history", "conversations.replies"}:
+            now, last = self.slack.clock(), self._histories.get((method, whose), 0.0)
+            if now < last + self.history_seconds:
+                return last + self.history_seconds - now
+            self._histories[method, whose] = now
         if self.rates is None:
             return 0.0
-        whose = caller.installed.team or caller.installed.enterprise_id or ""
         return self.rates.wait(method, whose, args.text("channel"))
 
     # What handlers share

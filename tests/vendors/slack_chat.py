@@ -11,6 +11,8 @@ from tests.vendors.slack_api import Api, Args, Caller, Handler
 from tests.vendors.slack_model import KIND_NAMES, Channel, Ephemeral, Json, Message, Refused, Version
 from tests.vendors.slack_scopes import METHODS
 
+SLOW_PAGE = 15  # messages for an app that is distributed outside the Marketplace
+
 
 def direct_message(api: Api, caller: Caller, user: str) -> Channel:
     """The conversation of a person and the bot; it begins if there is none."""
@@ -57,6 +59,8 @@ def _post_message(api: Api, caller: Caller, args: Args) -> Json:
         channel = api.conversation("chat.postMessage", caller, where, member=not public)
     if channel.archived:
         raise Refused("is_archived")
+    if channel.restricted:
+        raise Refused("restricted_action")
     text, blocks, metadata = _content(args)
     if not text and not blocks:
         raise Refused("no_text")
@@ -70,7 +74,7 @@ def _post_message(api: Api, caller: Caller, args: Args) -> Json:
             channel=channel.id,
             user=installed.bot_user_id,
             text=text,
-            team=channel.team,
+            team=channel.team if installed.team is None else installed.team,
             thread_ts=thread_ts,
             blocks=limits.with_ids(blocks or []),
             metadata=metadata or None,
@@ -153,6 +157,8 @@ def _post_ephemeral(api: Api, caller: Caller, args: Args) -> Json:
     channel = api.conversation("chat.postEphemeral", caller, args.need("channel"))
     if channel.archived:
         raise Refused("is_archived")
+    if channel.restricted:
+        raise Refused("restricted_action")
     user = args.need("user")
     if user not in channel.members:
         raise Refused("user_not_in_channel")
@@ -176,6 +182,8 @@ def _page(api: Api, args: Args, found: list[Message], limit: int) -> Json:
         if (oldest is None or message.ts > oldest or (inclusive and message.ts == oldest))
         and (latest is None or message.ts < latest or (inclusive and message.ts == latest))
     ]
+    if api.history_seconds:
+        limit = min(limit, SLOW_PAGE)
     some, cursor = payloads.pages(within, args.text("cursor") or "", limit)
     metadata = args.flag("include_all_metadata")
     shown = [

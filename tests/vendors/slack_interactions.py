@@ -86,7 +86,7 @@ class Interactions(People):
         action = state | {"type": element["type"], "action_id": element["action_id"]}
         action |= {"block_id": block["block_id"], "action_ts": self.slack.new_ts()}
         if isinstance(where, View):
-            installed, body = self._begin(where.team, person, where.id)
+            installed, body = self._begin(where.team, person, where.id, where.installed)
             body["view"] = payloads.view_object(self.api.app, installed, where)
             body["container"] = {"type": "view", "view_id": where.id}
         else:
@@ -94,7 +94,7 @@ class Interactions(People):
             self._inside(channel, person)
             if isinstance(where, Ephemeral) and where.user != person:
                 raise Missing("somebody else sees that")
-            installed, body = self._begin(self._team(channel, person), person)
+            body = self._under(channel, person, where)
             body |= self._in_message(channel, where, person)
         body |= {"type": "block_actions", "actions": [action]}
         return await self._send("interactive", body)
@@ -175,7 +175,7 @@ class Interactions(People):
                 if not any(filled.values()):
                     raise Missing(f"{action} must be filled in")
         view.state, view.errors = {"values": given}, {}
-        installed, body = self._begin(view.team, view.user, view.id)
+        installed, body = self._begin(view.team, view.user, view.id, view.installed)
         body["type"] = "view_submission"
         body["view"] = payloads.view_object(self.api.app, installed, view)
         delivery = await self._send("interactive", body)
@@ -191,7 +191,7 @@ class Interactions(People):
         view.is_open = False
         if not view.body.get("notify_on_close"):
             return None
-        installed, body = self._begin(view.team, view.user, view.id)
+        installed, body = self._begin(view.team, view.user, view.id, view.installed)
         body.pop("trigger_id")
         body |= {"type": "view_closed", "is_cleared": False}
         body["view"] = payloads.view_object(self.api.app, installed, view)
@@ -201,7 +201,7 @@ class Interactions(People):
         """Type into an external select; the options that the app answers with can be chosen afterwards."""
         for block, element in limits.interactive(view.blocks):
             if element["action_id"] == action_id and element["type"] == "external_select":
-                installed, body = self._begin(view.team, view.user, view.id)
+                installed, body = self._begin(view.team, view.user, view.id, view.installed)
                 body.pop("trigger_id")
                 body |= {"type": "block_suggestion", "action_id": action_id, "block_id": block["block_id"]}
                 body |= {"value": typed, "container": {"type": "view", "view_id": view.id}}
@@ -223,12 +223,19 @@ class Interactions(People):
             raise NoAnswer(f"the app did not answer {delivery.kind}: {delivery.attempts}")
         return delivery
 
-    def _begin(self, team: str, person: str, view: str | None = None) -> tuple[Installation, Json]:
+    def _begin(
+        self,
+        team: str,
+        person: str,
+        view: str | None = None,
+        installed: Installation | None = None,
+        home: str | None = None,
+    ) -> tuple[Installation, Json]:
         if self.slack.users[person].deleted:
             raise Missing(f"{person} is deactivated")
-        installed = self.installation(team)
-        body = payloads.place(self.slack, self.api.app, installed, team, person)
-        return installed, body | {"trigger_id": new_trigger(self.api, person, team, view)}
+        installed = installed or self.installation(team)
+        body = payloads.place(self.slack, self.api.app, installed, team, person, home)
+        return installed, body | {"trigger_id": new_trigger(self.api, person, home or team, view)}
 
     def _may(self, installed: Installation) -> None:
         if "commands" not in installed.scopes:
@@ -237,6 +244,18 @@ class Interactions(People):
     def _inside(self, channel: Channel, person: str) -> None:
         if person not in channel.members:
             raise Missing(f"{person} is not in {channel.id}")
+
+    def _under(self, channel: Channel, person: str, where: Message | Ephemeral) -> Json:
+        """What comes of a button or menu of a message. With Slack Connect it may be somebody of another
+        organisation, whether that has the app or not: `team` is then the workspace whose app wrote the
+        message, and only `user.team_id` is theirs (java-slack-sdk#1041). Of a modal that they submit, `team`
+        is theirs too, and `view.app_installed_team_id` the app's (bolt-js#1614). Both are reported, not
+        documented; within an organisation nothing is known but the fields."""
+        home, bot = self._team(channel, person), where.bot_id if isinstance(where, Message) else None
+        for installed in self.slack.installations_in(channel):
+            if installed.team not in {None, home} and bot in {None, installed.bot_id}:
+                return self._begin(installed.team or "", person, None, installed, home)[1]
+        return self._begin(home, person)[1]
 
     def _team(self, channel: Channel, person: str) -> str:
         own = self.slack.users[person].team

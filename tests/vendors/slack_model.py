@@ -51,6 +51,7 @@ class User:
     is_bot: bool = False
     is_admin: bool = False
     is_owner: bool = False
+    is_restricted: bool = False
     deleted: bool = False
     also_in: list[str] = field(default_factory=list)
 
@@ -125,7 +126,8 @@ class Ephemeral:
 
 @dataclass(slots=True, kw_only=True)
 class Channel:
-    """A conversation. `team` hosts it, `shared_with` are other workspaces in it (Slack Connect)."""
+    """A conversation. `team` hosts it, `shared_with` are other workspaces in it (Slack Connect). Where it is
+    `restricted`, its settings let no app post."""
 
     id: str
     team: str
@@ -136,6 +138,7 @@ class Channel:
     members: list[str] = field(default_factory=list)
     shared_with: list[str] = field(default_factory=list)
     archived: bool = False
+    restricted: bool = False
     messages: dict[str, Message] = field(default_factory=dict)
 
     @property
@@ -227,7 +230,8 @@ class UserGroup:
 
 @dataclass(slots=True, kw_only=True)
 class View:
-    """A modal that is open, or somebody's App Home. `body` is what the app sent, ids filled in."""
+    """A modal that is open, or somebody's App Home. `body` is what the app sent, ids filled in; `installed`
+    who sent it, which with Slack Connect need not be the app of the person's own workspace `team`."""
 
     id: str
     team: str
@@ -236,6 +240,7 @@ class View:
     hash: str
     root: str
     previous: str | None = None
+    installed: Installation | None = None
     state: Json = field(default_factory=dict)
     errors: Mapping[str, str] = field(default_factory=dict)
     is_open: bool = True

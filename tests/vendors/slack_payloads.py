@@ -232,7 +232,11 @@ def user_object(slack: Slack, user_id: str) -> Json:
     if user.deleted:
         return shown
     shown |= {"real_name": user.real_name, "tz": "Europe/Zurich", "tz_offset": 3600, "color": "9f69e7"}
-    shown |= {"tz_label": "Central European Time", "is_restricted": False, "is_ultra_restricted": False}
+    shown |= {
+        "tz_label": "Central European Time",
+        "is_restricted": user.is_restricted,
+        "is_ultra_restricted": False,
+    }
     workspace = slack.workspaces.get(user.team)
     if workspace is not None and workspace.enterprise_id:
         shown["enterprise_user"] = {
@@ -308,8 +312,11 @@ def file_event(kind: str, file: File, channel: Channel, user: str, event_ts: str
     return event | {"channel_id": channel.id, "event_ts": event_ts}
 
 
-def place(slack: Slack, app: App, installation: Installation, team: str, user: str) -> Json:
-    """What every interaction says about where it comes from."""
+def place(
+    slack: Slack, app: App, installation: Installation, team: str, user: str, home: str | None = None
+) -> Json:
+    """What every interaction says about where it comes from; `home` is the person's workspace if it is not
+    `team`."""
     workspace, name = slack.workspaces[team], slack.users[user].name
     shown: Json = {"id": team, "domain": workspace.domain}
     enterprise = None
@@ -323,7 +330,7 @@ def place(slack: Slack, app: App, installation: Installation, team: str, user: s
         "team": shown,
         "enterprise": enterprise,
         "is_enterprise_install": installation.is_enterprise_install,
-        "user": {"id": user, "username": name, "name": name, "team_id": team},
+        "user": {"id": user, "username": name, "name": name, "team_id": home or team},
         "api_app_id": app.id,
         "token": app.verification_token,
     }

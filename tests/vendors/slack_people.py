@@ -122,7 +122,7 @@ class People:
         also_in: Sequence[Named | str] = (),
         **flags: bool,
     ) -> User:
-        """A person, or another bot; flags are is_admin, is_owner and deleted."""
+        """A person, or another bot; flags are is_admin, is_owner, is_restricted (a guest) and deleted."""
         real = name.replace(".", " ").title()
         user = User(
             id=self.slack.new_id("U"),
@@ -313,6 +313,13 @@ class People:
         if (view := self.slack.homes.get(id_of(user))) is not None:
             event["view"] = payloads.view_object(self.api.app, installed, view)
         return self.api.emit(event, None, installed=installed)
+
+    async def hold_back(self, team: Named | str, minute: int) -> Delivery:
+        """Tell that events of a minute (Unix seconds) were not told, because there were too many. It is no
+        event among others: the fields are all in the outer body. By Socket Mode that is unverified."""
+        body: Json = {"token": self.api.app.verification_token, "type": "app_rate_limited"}
+        body |= {"team_id": id_of(team), "minute_rate_limited": minute, "api_app_id": self.api.app.id}
+        return self.api.deliveries.add("events_api", body)
 
     async def uninstall(self, team: Named | str) -> None:
         """Remove the app: its tokens are dead before the two events come, in either order in life."""

@@ -37,7 +37,9 @@ def _exchange(api: Api, args: Args) -> Trigger:
     return trigger
 
 
-def new_view(api: Api, team: str, user: str, body: Json, *, parent: View | None = None) -> View:
+def new_view(
+    api: Api, team: str, user: str, body: Json, installed: Installation, *, parent: View | None = None
+) -> View:
     """Show a view; on top of `parent` if there is one."""
     slack, external = api.slack, body.get("external_id")
     if external and any(v.body.get("external_id") == external and v.is_open for v in slack.views.values()):
@@ -49,6 +51,7 @@ def new_view(api: Api, team: str, user: str, body: Json, *, parent: View | None 
         user=user,
         body=body | {"blocks": with_ids(body["blocks"])},
         hash=f"{slack.new_ts()}.0123abcd",
+        installed=installed,
         root=parent.root if parent else name,
         previous=parent.id if parent else None,
     )
@@ -90,7 +93,7 @@ def _body(args: Args, kind: str) -> Json:
 
 def _open(api: Api, caller: Caller, args: Args) -> Json:
     body, trigger = _body(args, "modal"), _exchange(api, args)
-    return _opened(api, caller, new_view(api, trigger.team, trigger.user, body))
+    return _opened(api, caller, new_view(api, trigger.team, trigger.user, body, caller.installed))
 
 
 def _push(api: Api, caller: Caller, args: Args) -> Json:
@@ -100,7 +103,8 @@ def _push(api: Api, caller: Caller, args: Args) -> Json:
         raise Refused("not_found")
     if len(stack(api.slack, parent)) >= MAX_STACK:
         raise Refused("push_limit_reached")
-    return _opened(api, caller, new_view(api, trigger.team, trigger.user, body, parent=parent))
+    view = new_view(api, trigger.team, trigger.user, body, caller.installed, parent=parent)
+    return _opened(api, caller, view)
 
 
 def _update(api: Api, caller: Caller, args: Args) -> Json:
@@ -113,7 +117,7 @@ def _update(api: Api, caller: Caller, args: Args) -> Json:
         for view in api.slack.views.values()
         if view.id == name or (external is not None and view.body.get("external_id") == external)
     ]
-    if not found or not found[-1].is_open or found[-1].team not in api.slack.teams_of(caller.installed):
+    if not found or not found[-1].is_open or found[-1].installed is not caller.installed:
         raise Refused("not_found")
     if args.text("hash") not in (None, found[-1].hash):
         raise Refused("hash_conflict")
@@ -130,7 +134,7 @@ def _publish(api: Api, caller: Caller, args: Args) -> Json:
         raise invalid("invalid_arguments", "user_id is not a person here")
     home = api.slack.homes.get(user)
     if home is None:
-        home = api.slack.homes[user] = new_view(api, team, user, body)
+        home = api.slack.homes[user] = new_view(api, team, user, body, caller.installed)
         del api.slack.views[home.id]
     else:
         if args.text("hash") not in (None, home.hash):
@@ -262,7 +266,7 @@ def apply_answer(api: Api, installed: Installation, view: View, answer: Json | N
         elif len(views) >= MAX_STACK:
             raise Refused("push_limit_reached")
         else:
-            new_view(api, view.team, view.user, answer["view"], parent=view)
+            new_view(api, view.team, view.user, answer["view"], installed, parent=view)
     else:
         raise Refused(f"response_action {action!r}")
 

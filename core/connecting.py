@@ -78,5 +78,6 @@ class Connecting(Protocol):
         ...
 
     def open(self, folder: WatchedFolder, credentials: Credentials) -> RemotePlace:
-        """The way into a folder. Cheap: asks nobody. Raises AuthFailed if the credentials make no sense."""
+        """The way into a folder. Cheap: asks nobody. Raises AuthFailed if the credentials make no sense, or
+        else the first call does."""
         ...

@@ -57,6 +57,9 @@ _PREFIXES = (".", "~$", "~syncthing~", ".syncthing.")
 _BASE_BYTES = (
     200  # leaves 55 for the longest ending, ".transcript-error (999).txt", and for the suffix of tools
 )
+_USUAL = 300  # letters, of which any row is sorted in no time
+_MOST_MARKS = 30  # on one letter
+_JOINER = "\u034f"  # takes no space, and belongs to no row
 _OUTPUT = re.compile(
     r".+\.(?:transcript(?: \(\d+\))?\.(?:{})|transcript-error(?: \(\d+\))?\.txt)".format(
         "|".join(re.escape(entry.suffix) for entry in FORMATS.values())
@@ -121,7 +124,7 @@ def valid_name(name: str) -> str:
 def display_name(name: str) -> str:
     """A file name as text for people: valid Unicode in its usual composition, without control characters."""
     text = os.fsencode(name).decode("utf-8", "replace")
-    return _printable(unicodedata.normalize("NFC", text), " ").strip() or "recording"
+    return _printable(_composed(text), " ").strip() or "recording"
 
 
 def family(name: str) -> str:
@@ -162,7 +165,22 @@ def _numbered(number: int) -> str:
 
 def folded(name: str) -> str:
     """The name as file systems see it for which case and the composition of accents don't count."""
-    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
+    return _composed(_composed(name).casefold())
+
+
+def _composed(text: str) -> str:
+    """In NFC. To sort a row of marks takes the square of its length: longer rows than any language has are
+    parted first, as Unicode's Stream-Safe Text Format does it (UAX 15), so that none are lost."""
+    if len(text) > _USUAL:
+        parts, row = [], 0
+        for char in text:
+            row = row + 1 if unicodedata.combining(char) else 0
+            if row > _MOST_MARKS:
+                parts.append(_JOINER)
+                row = 1
+            parts.append(char)
+        text = "".join(parts)
+    return unicodedata.normalize("NFC", text)
 
 
 def _printable(text: str, substitute: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from core.filenames import is_watched
@@ -109,12 +109,14 @@ class Checkpoints:
     def __init__(self) -> None:
         self._waiting: deque[tuple[str, list[str]]] = deque()
 
-    def add(self, cursor: str, listed: float | None, undecided: Iterable[str]) -> None:
+    def add(
+        self, cursor: str, listed: float | None, undecided: Iterable[str], marks: Mapping[str, str]
+    ) -> None:
         """Everything up to `cursor` was told, and what it told of the `undecided` files is still to be
-        decided. `listed`: see `Timetable`."""
+        decided. `listed`: see `Timetable`. `marks`: see `core.remote_view`."""
         if len(self._waiting) > 1:
             self._waiting.pop()
-        self._waiting.append((json.dumps([cursor, listed]), list(undecided)))
+        self._waiting.append((json.dumps([cursor, listed, marks]), list(undecided)))
 
     def passed(self, is_open: Callable[[str], bool]) -> str | None:
         """The last of those before which nothing is open, for `cursor_of`; None if there is none."""
@@ -130,7 +132,8 @@ class Checkpoints:
         return last
 
 
-def cursor_of(stored: str) -> tuple[str, float | None]:
-    """The cursor, and when the folder was listed. Raises ValueError."""
-    cursor, listed = json.loads(stored)
-    return str(cursor), None if listed is None else float(listed)
+def cursor_of(stored: str) -> tuple[str, float | None, Mapping[str, str]]:
+    """The cursor, when the folder was listed, and the marks, which earlier versions did not store. Raises
+    ValueError."""
+    cursor, listed, *more = json.loads(stored)
+    return str(cursor), None if listed is None else float(listed), more[0] if more else {}

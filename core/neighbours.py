@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 
 from core.filenames import PARTIAL_SUFFIXES, folded, is_recording
 from core.inbox import answer_sets, output_folder
 from core.remote import RemoteFile
+
+_MOST_MARKS = 1000  # they are kept with every cursor
 
 
 class Tree:
@@ -57,7 +60,7 @@ class Neighbours:
 
     def __init__(self) -> None:
         self._paths: dict[str, str] = {}
-        self._marks: set[str] = set()
+        self._marks: dict[str, str] = {}
         self._answers: dict[str, RemoteFile] = {}
 
     def put(self, file: RemoteFile) -> None:
@@ -68,13 +71,22 @@ class Neighbours:
             self._answers[file.path] = file
         elif _is_mark(file.name):
             self._paths[file.id] = file.path
-            self._marks.add(file.path)
+            self._marks[file.path] = file.id
 
     def discard(self, file_id: str) -> None:
         """The file is not there any more; an unknown one is fine."""
         path = self._paths.pop(file_id, "")
-        self._marks.discard(path)
+        self._marks.pop(path, None)
         self._answers.pop(path, None)
+
+    def marks(self) -> Mapping[str, str]:
+        """What marks files that are still arriving: ids by path, some if there are very many."""
+        return dict(islice(self._marks.items(), _MOST_MARKS))
+
+    def recall(self, marks: Mapping[str, str]) -> None:
+        """Take note of what `marks` said once."""
+        self._marks.update(marks)
+        self._paths.update((file_id, path) for path, file_id in marks.items())
 
     def labels(self) -> Iterable[tuple[str, str]]:
         """Id and path of each."""

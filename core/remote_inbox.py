@@ -103,9 +103,9 @@ class RemoteInbox(Inbox):
         await self._departures.end_broken_off(watched)
         self._stored = await self._store.recall(f"{self.place}:folder", "cursor")
         if self._stored is not None:
-            self._begun = True
-            self._cursor, listed = cursor_of(self._stored)
-            self._times = Timetable(self._rhythm, listed)
+            self._cursor, listed, marks = cursor_of(self._stored)
+            self._begun, self._times = True, Timetable(self._rhythm, listed)
+            self._view.recall(marks)
             watched.trust(self._clock())
         return watched
 
@@ -191,7 +191,7 @@ class RemoteInbox(Inbox):
             await self.save()
         self._cursor, self._begun = cursor, True
         self._times.list_done(started, self._clock(), today)
-        self._checkpoints.add(cursor, today, watched.open())
+        self._checkpoints.add(cursor, today, watched.open(), self._view.marks())
 
     async def _follow(self, watched: Watched) -> None:
         self._times.begin_asking()
@@ -206,7 +206,7 @@ class RemoteInbox(Inbox):
             except CursorLost:
                 raise Transient("The platform lost a cursor that it has just given.") from None
         self._times.asked(self._clock())
-        self._checkpoints.add(self._cursor, self._times.listed, watched.open())
+        self._checkpoints.add(self._cursor, self._times.listed, watched.open(), self._view.marks())
         self._followed.set()
 
     async def _read_changes(self, watched: Watched) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from itertools import chain
 
 from core.following import Selection
@@ -50,6 +50,14 @@ class RemoteView:
         self._awaited.pop(file_id, None)
         if self._tree is not None:
             self._tree.discard(file_id)
+
+    def marks(self) -> Mapping[str, str]:
+        """What `recall` needs in another process that goes on from here without a listing."""
+        return self._neighbours.marks()
+
+    def recall(self, marks: Mapping[str, str]) -> None:
+        """Take note of what marks recordings as incomplete, as it was."""
+        self._neighbours.recall(marks)
 
     async def named(self, watched: Watched, gone: Gone) -> Collection[str]:
         """The ids of what is gone."""

@@ -15,6 +15,8 @@ _LONG = (
     ("requests", "Session.send"),
     ("httplib2", "Http.request"),
     ("connectors.dropbox.entries", "digest"),
+    ("connectors.gdrive.writing", "digest"),
+    ("connectors.gdrive.credentials", "_service"),  # parses a private key
 )
 
 

@@ -42,6 +42,7 @@ _PASSING: Final = frozenset({408, 425, 429})
 _SIGN_IN_PATHS: Final = frozenset(
     {"", "/", "/signin", "/login", "/sign_in_with_password", "/workspace-signin"}
 )
+_PAGE_TYPES: Final = frozenset({"text/html", "application/xhtml+xml"})
 _RANGE: Final = re.compile(r"bytes (\d{1,15})-(\d{1,15})/(\d{1,15})")
 
 _TOO_BIG = "This recording is larger than the limit here. Share it in parts, or as audio."
@@ -94,7 +95,8 @@ class _Cut(Transient):
 @dataclass(slots=True, kw_only=True)
 class _Download:
     """A file on its way. `size` is what files.info announced, 0 if it did not; `total` what the server says;
-    `tag` the version that is arriving."""
+    `tag` the version that is arriving. `page`: it looks like a web page, so that it is the file itself only
+    if it has the size that was announced."""
 
     calls: Calls
     url: str
@@ -105,6 +107,7 @@ class _Download:
     received: int = 0
     total: int | None = None
     tag: str | None = None
+    page: bool = False
 
     async def run(self) -> None:
         failures = furthest = 0
@@ -138,7 +141,7 @@ class _Download:
         except (aiohttp.ClientError, TimeoutError) as error:
             raise _Cut(f"The download broke off ({type(error).__name__}).") from None
         if self.received < (self.total or self.size):
-            raise _Cut("The download broke off.")
+            raise self._sign_in() if self.page and self.total is None else _Cut("The download broke off.")
         if not self.received:
             raise Rejected("This file is empty. Check the recording and upload it again.")
 
@@ -181,7 +184,7 @@ class _Download:
         self.calls.hosts.check(there)
         is_sign_in = there.path in _SIGN_IN_PATHS or "redir" in there.query
         if is_sign_in and self.calls.hosts.takes_token(there):
-            raise Denied(_SIGN_IN, code="sign_in_page")
+            raise self._sign_in()
         return there
 
     async def _begin(self, answer: aiohttp.ClientResponse) -> None:
@@ -200,8 +203,21 @@ class _Download:
             raise _Cut(f"Slack answered the download with HTTP {answer.status}.")
         if (self.total or 0) > self.limit:
             raise Rejected(_TOO_BIG)
+        self._suspect(answer.content_type in _PAGE_TYPES)
+        if answer.headers.get("Content-Encoding", "identity").lower() != "identity":
+            raise Transient("Slack sends the file packed, which was not asked for.")
         if self.size and self.total is not None and self.total != self.size:
             raise self._wrong_size(f"{self.total:,}")
+
+    def _suspect(self, page: bool) -> None:
+        """Take note of what looks like a web page. Raises Denied unless it may be the file itself, as people
+        name pages like recordings, too: one to sign in has another size."""
+        self.page |= page
+        if self.page and not (self.size and self.total in {None, self.size}):
+            raise self._sign_in()
+
+    def _sign_in(self) -> Denied:
+        return Denied(_SIGN_IN, code="sign_in_page")
 
     def _wrong_size(self, instead: str) -> Transient:
         return Transient(
@@ -209,18 +225,18 @@ class _Download:
         )
 
     async def _restart(self, total: int | None, tag: str | None) -> None:
-        self.received, self.total = 0, total
+        self.received, self.total, self.page = 0, total, False
         self.tag = tag if tag and not tag.startswith("W/") else None
         await self._write(b"", truncate=True)
 
     async def _take(self, block: bytes) -> None:
-        if not self.received and is_page(block):
-            raise Denied(_SIGN_IN, code="sign_in_page")
+        if not self.received:
+            self._suspect(is_page(block))
         self.received += len(block)
         if self.received > self.limit:
             raise Rejected(_TOO_BIG)
         if self.size and self.received > self.size:
-            raise self._wrong_size("more")
+            raise self._sign_in() if self.page else self._wrong_size("more")
         await self._write(block)
 
     async def _write(self, block: bytes, *, truncate: bool = False) -> None:
@@ -248,10 +264,6 @@ def _require_file(answer: aiohttp.ClientResponse) -> None:
         )
     if status in _PASSING or status >= 500:
         raise _Cut(f"Slack answered the download with HTTP {status}.", retry_after=seconds_in(answer.headers))
-    if status < 300 and answer.content_type in {"text/html", "application/xhtml+xml"}:
-        raise Denied(_SIGN_IN, code="sign_in_page")
-    if answer.headers.get("Content-Encoding", "identity").lower() != "identity":
-        raise Transient("Slack sends the file packed, which was not asked for.")
 
 
 def _url(text: str) -> URL:

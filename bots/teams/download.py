@@ -35,6 +35,7 @@ Address = Callable[[], Awaitable[httpx.URL]]
 _HOPS: Final = 5
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 _OVER: Final = frozenset({401, 403, 404, 410})
+_PAGE_TYPES: Final = frozenset({"text/html", "application/xhtml+xml"})
 _RANGE: Final = re.compile(r"bytes (\d{1,15})-(\d{1,15})/(\d{1,15})")
 
 _TOO_BIG = "This recording is larger than the limit here. Share it in parts, or as audio."
@@ -107,7 +108,9 @@ class _Cut(Transient):
 @dataclass(slots=True, kw_only=True)
 class _Transfer:
     """A file on its way. `lasting`: there are other addresses when one is over. `size` is what was announced,
-    0 if nothing was; `total` what the server says; `tag` the version that is arriving."""
+    0 if nothing was; `total` what the server says; `tag` the version that is arriving. `page`: it looks like
+    a web page, so that it is the file itself only if it has the size that was announced. `typed`: the server
+    says what it is; where no size was announced, that is believed, as pages to sign in say that they are."""
 
     client: httpx.AsyncClient
     address: Address
@@ -119,6 +122,8 @@ class _Transfer:
     received: int = 0
     total: int | None = None
     tag: str | None = None
+    page: bool = False
+    typed: bool = False
 
     async def run(self, target: BinaryIO) -> None:
         failures = furthest = 0
@@ -149,6 +154,8 @@ class _Transfer:
         except (httpx.HTTPError, TimeoutError) as error:
             raise _Cut(f"The download broke off ({type(error).__name__}).") from None
         if self.received < (self.total or self.size):
+            if self.page and self.total is None:
+                raise self._no_file()
             raise _Cut("The download broke off.")
         if not self.received:
             raise Rejected(_EMPTY)
@@ -180,15 +187,14 @@ class _Transfer:
                 raise _Cut("The download went on with another part of the file, or with another file.")
             self.total = total
         elif answer.status_code == 200:
-            length = answer.headers.get("content-length", "")
-            await self._restart(
-                int(length) if length.isdecimal() else None, answer.headers.get("etag"), target
-            )
+            await self._restart(_length(answer), answer.headers.get("etag"), target)
         else:
             await self._restart(None, None, target)
             raise _Cut(f"The download was answered with HTTP {answer.status_code}.")
         if (self.total or 0) > self.limit:
             raise Rejected(_TOO_BIG)
+        self.page |= _type(answer) in _PAGE_TYPES
+        self.typed = bool(_type(answer))
         if self.size and self.total is not None and self.total != self.size:
             raise self._wrong_size(f"{self.total:,}")
 
@@ -204,14 +210,20 @@ class _Transfer:
             raise _Cut(
                 f"The download was answered with HTTP {status}.", retry_after=seconds_in(answer.headers)
             )
-        kind = answer.headers.get("content-type", "").partition(";")[0].strip().lower()
-        if status < 300 and kind in {"text/html", "application/xhtml+xml"}:
-            raise self._page()
+        if status == 200 and _type(answer) in _PAGE_TYPES and not self._may_be_it(_length(answer)):
+            raise self._no_file()
         if answer.headers.get("content-encoding", "identity").lower() != "identity":
             raise Transient("The file comes packed, which was not asked for.")
 
-    def _page(self) -> _Cut:
+    def _may_be_it(self, length: int | None) -> bool:
+        """Whether a page of this length may be the file itself, as people name pages like recordings, too:
+        one to sign in has another size."""
+        return bool(self.size) and length in {None, self.size}
+
+    def _no_file(self) -> _Cut:
         self.url = None
+        if self.page:
+            self.received = 0  # nothing may be put behind it
         return _Cut("There is a web page instead of the file, probably one to sign in.")
 
     def _wrong_size(self, instead: str) -> Transient:
@@ -221,19 +233,30 @@ class _Transfer:
         )
 
     async def _restart(self, total: int | None, tag: str | None, target: BinaryIO) -> None:
-        self.received, self.total = 0, total
+        self.received, self.total, self.page = 0, total, False
         self.tag = tag if tag and not tag.startswith("W/") else None
         await _write(b"", target, truncate=True)
 
     async def _take(self, block: bytes, target: BinaryIO) -> None:
-        if not self.received and is_page(block):
-            raise self._page()
+        if not self.received and (self.size or not self.typed) and is_page(block):
+            self.page = True
+            if not self._may_be_it(self.total):
+                raise self._no_file()
         self.received += len(block)
         if self.received > self.limit:
             raise Rejected(_TOO_BIG)
         if self.size and self.received > self.size:
-            raise self._wrong_size("more")
+            raise self._no_file() if self.page else self._wrong_size("more")
         await _write(block, target)
+
+
+def _type(answer: httpx.Response) -> str:
+    return str(answer.headers.get("content-type", "")).partition(";")[0].strip().lower()
+
+
+def _length(answer: httpx.Response) -> int | None:
+    length = answer.headers.get("content-length", "")
+    return int(length) if length.isdecimal() else None
 
 
 async def _write(block: bytes, target: BinaryIO, *, truncate: bool = False) -> None:

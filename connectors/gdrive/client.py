@@ -6,6 +6,7 @@ import asyncio
 import random
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from functools import lru_cache
+from threading import Lock
 from typing import Any, TypeVar
 
 import google_auth_httplib2
@@ -30,16 +31,23 @@ EVERYWHERE: dict[str, Any] = {"supportsAllDrives": True, "includeItemsFromAllDri
 
 
 class DriveClient:
-    """Calls of one account. Threads share no connection. `pause` is before the second try, seconds."""
+    """Calls of one account, which raise AuthFailed if its secret makes no sense. Threads share no connection.
+    `pause` is before the second try, seconds."""
 
     def __init__(self, secret: str, *, base_url: str = API_BASE_URL, pause: float = 1.0) -> None:
-        """Raises AuthFailed if the secret makes no sense."""
-        credentials = google_credentials(secret)
+        self._secret = secret
         self._base_url = base_url
         self._pause = pause
-        self._threads = Threads(
-            _AT_ONCE, lambda: google_auth_httplib2.AuthorizedHttp(credentials, http=Http(base_url))
-        )
+        self._credentials: Any = None
+        self._lock = Lock()
+        self._threads = Threads(_AT_ONCE, self._http)
+
+    def _http(self) -> Any:
+        """What carries one thread's calls, in that thread: to read a key takes long."""
+        with self._lock:
+            if self._credentials is None:
+                self._credentials = google_credentials(self._secret)
+        return google_auth_httplib2.AuthorizedHttp(self._credentials, http=Http(self._base_url))
 
     async def once(self, use: Callable[[Any, Any], T]) -> T:
         """What `use` makes of the library's service and an Http of its own, in a thread. Raises Transient

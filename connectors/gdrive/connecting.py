@@ -66,7 +66,8 @@ class GDriveConnecting:
             subject = dialogue.ask("Address of the person to act as") if kind == "delegated" else ""
             if kind == "delegated" and "@" not in subject:
                 raise Rejected("This is no address. Write one such as ada@example.com.")
-            secret = service_account(key if isinstance(key, dict) else {}, subject)
+            key = key if isinstance(key, dict) else {}
+            secret = await asyncio.to_thread(service_account, key, subject)
         return await self.credentials(secret)
 
     async def credentials(self, secret: str) -> Credentials:

@@ -17,6 +17,7 @@ FOLDER: Final = "application/vnd.google-apps.folder"
 SHORTCUT: Final = "application/vnd.google-apps.shortcut"
 DOCUMENT: Final = "application/vnd.google-apps.document"
 _GOOGLES: Final = "application/vnd.google-apps"  # folders, documents and the like, which have no bytes
+_EMPTY: Final = f"sha256:{hashlib.sha256().hexdigest()}"
 
 FIELDS: Final = (
     "id,name,mimeType,trashed,parents,driveId,size,md5Checksum,sha256Checksum,headRevisionId,modifiedTime,"
@@ -47,9 +48,11 @@ def parent_of(told: Json) -> str:
 
 
 def content_key(told: Json) -> str:
-    """See `RemoteFile.content`; documents, shortcuts and empty files have none."""
-    if size_of(told) <= 0 or str(told.get("mimeType", "")).startswith(_GOOGLES):
+    """See `RemoteFile.content`; documents and shortcuts have none."""
+    if "size" not in told or str(told.get("mimeType", "")).startswith(_GOOGLES):
         return ""
+    if not size_of(told):
+        return _EMPTY
     if told.get("sha256Checksum"):
         return f"sha256:{told['sha256Checksum']}"
     return f"md5:{told['md5Checksum']}" if told.get("md5Checksum") else ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
@@ -98,7 +99,8 @@ class Writing(Reading):
 
     async def create(self, folder: str, name: str, output: Output, *, file_id: str) -> Held:
         """See the port. Names need not be unique, so nothing is ever occupied."""
-        body: dict[str, Any] = {"name": name, "parents": [folder], "appProperties": _marks(output)}
+        marks = await asyncio.to_thread(_marks, output)
+        body: dict[str, Any] = {"name": name, "parents": [folder], "appProperties": marks}
         if output.convert:
             body["mimeType"] = DOCUMENT  # which can't have an id that was reserved
         try:
@@ -111,14 +113,15 @@ class Writing(Reading):
     async def replace(self, held: Held, output: Output) -> Held:
         """See the port. Drive can't be told to do so only at a certain revision: somebody may still be
         quicker by some milliseconds. Their version is in the file's history then."""
-        body: dict[str, Any] = {"appProperties": _marks(output)}
+        body: dict[str, Any] = {"appProperties": await asyncio.to_thread(_marks, output)}
+        wanted = await asyncio.to_thread(digest, output.data)
         _stamp(body, new=False)
         sent = False
 
         async def look_and_replace() -> Held:
             nonlocal sent
             now = await self._now(held)
-            if sent and now is not None and now.digest == digest(output.data):
+            if sent and now is not None and now.digest == wanted:
                 return now  # only the answer was lost
             if now is None or not _is_same(now, held):
                 raise Changed

@@ -3,6 +3,7 @@ test."""
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -166,7 +167,7 @@ async def desk(tmp_path: Path, way: Way = "person", **changes: Any) -> AsyncIter
         secret = refresh_token(server, anna)
         if way != "person":
             account = server.service_account()
-            secret = credentials.service_account(server.key_file(account))
+            secret = await asyncio.to_thread(credentials.service_account, server.key_file(account))
         if way == "shared drive":
             home = server.shared_drive("Team", {anna: "organizer", account: "fileOrganizer"})
         inbox = server.folder(home, "Inbox")

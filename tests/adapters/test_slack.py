@@ -13,6 +13,8 @@ import pytest
 from bots.slack import ids
 from core.errors import Rejected, Transient
 from core.model import JobState, Stage
+from core.refusals import Refusal
+from core.sniffing import refusal as refusal_of
 from core.testing import MemoryStore
 from tests.adapters.slack_desk import TALK, Desk, desk, saying
 from tests.vendors.slack import Item, refusal
@@ -477,6 +479,15 @@ async def test_a_recording_that_is_gone_tells_its_sharer(at: Desk) -> None:
         file.deleted = True
         with pytest.raises(Rejected):
             await at.adapter.fetch(job.recording, at.folder / "fetched")
+
+
+async def test_a_page_that_is_named_like_a_recording_is_left_to_the_check_of_media(at: Desk) -> None:
+    page = Item(name="talk.mp3", data=b"<!DOCTYPE html><html><body>Sign in to our network</body></html>")
+    async with at.running():
+        message, _ = await at.server.share(at.channel, at.anna, page)
+        await at.answered(message)
+        await at.adapter.fetch(at.job().recording, at.folder / "fetched")
+    assert refusal_of((at.folder / "fetched").read_bytes()) is Refusal.WEB_PAGE
 
 
 async def test_where_nothing_can_be_posted_no_work_is_done(at: Desk) -> None:

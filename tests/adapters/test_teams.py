@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from core.model import JobState, Stage
+from core.refusals import Refusal
+from core.sniffing import refusal
 from tests.adapters.slack_desk import saying
 from tests.adapters.teams_desk import TALK, Desk, desk
 from tests.vendors.teams import File, connector_error, inputs
@@ -152,6 +154,22 @@ async def test_a_mention_about_nothing_says_so_and_an_edited_one_does_what_it_sa
         await at.quiet()
     assert at.recordings()[0].name == "Call.mp4"
     assert [one for one in at.said(at.chat) if "found no" in one.shown] == [told]
+
+
+@pytest.mark.parametrize("sent", [False, True])
+async def test_a_page_that_is_named_like_a_recording_is_left_to_the_check_of_media(
+    at: Desk, sent: bool
+) -> None:
+    page = File(name="a.mp3", data=b"<!DOCTYPE html><html><body>Sign in to our network</body></html>")
+    async with at.running():
+        if sent:
+            await at.server.send_file(at.alone, at.anna, page)
+            await at.answered(at.alone, text="Transcribing")
+        else:
+            post = await at.server.post(at.channel, at.anna, files=[page])
+            await at.asked(post, at.bo)
+            await at.answered(post, text="Transcribing")
+        assert refusal(await at.fetched()) is Refusal.WEB_PAGE
 
 
 async def test_the_recording_of_a_meeting_works_like_any_file(at: Desk) -> None:

@@ -309,7 +309,7 @@ async def never(recording: Recording) -> str:
 
 class Service:
     """What is around a watched folder: an intake that knows what it took, and a worker that answers. Content
-    that begins with "bad" fails."""
+    that begins with "bad" fails, and so does none at all."""
 
     def __init__(self, driver: Driver, tmp_path: Path) -> None:
         self.driver = driver
@@ -359,7 +359,7 @@ class Service:
             return
         text = self._into.read_text()
         for _ in range(2):  # both may be done twice
-            if text.startswith("bad"):
+            if not text or text.startswith("bad"):
                 await adapter.report_failure(job, "There is no sound in it.")
             else:
                 await adapter.deliver(saying(text, job.recording), job)
@@ -395,7 +395,7 @@ async def play(line: str, driver: Driver, service: Service, options: Options) ->
         case "start":
             await driver.start(options, service.submit)
         case "upload" | "replace" | "edit":
-            path, data = " ".join(words[:-1]), words[-1].encode()
+            path, data = " ".join(words[:-1]), words[-1].encode().removesuffix(b"nothing")
             await (driver.upload if verb == "upload" else driver.replace)(path, data)
         case "move" | "copy":
             await (driver.move if verb == "move" else driver.copy)(words[0], words[1])

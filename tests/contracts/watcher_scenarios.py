@@ -19,10 +19,10 @@ class Options:
 @dataclass(frozen=True, kw_only=True)
 class Scenario:
     """`steps` are what happens, separated by semicolons: what people do (`upload a.mp3 one`, `replace`,
-    `move`, `copy`, `remove`, `restore`, `edit`), what the platform does (`lose cursors`, `repeat notices`,
-    `quiet`, `loud`), what the service does (`look`, `answer`, `rest`, with seconds that pass before; `crash`;
-    `away` for a store that misses one submit; `die` for a crash at some step of what follows, which is played
-    for each such step; `start`, where that is not the first thing).
+    `move`, `copy`, `remove`, `restore`, `edit`; `nothing` is an empty content), what the platform does
+    (`lose cursors`, `repeat notices`, `quiet`, `loud`), what the service does (`look`, `answer`, `rest`, with
+    seconds that pass before; `crash`; `away` for a store that misses one submit; `die` for a crash at some
+    step of what follows, which is played for each such step; `start`, where that is not the first thing).
 
     `submitted` are the names of the recordings that were, `outputs` what lies there then: path -> what it
     says. `said` is what it says, where one of several files may have a name, or be submitted. `needs` is what
@@ -65,6 +65,13 @@ SCENARIOS: dict[str, Scenario] = {
         "rest 30",
         submitted="b.mp3 a.mp3",
         outputs={"a.transcript.txt": "one", "b.transcript.txt": "two"},
+    ),
+    "also after a crash, whatever came first": Scenario(
+        steps="upload a.mp3.part x; look; crash; upload a.mp3 one; upload b.mp3 two; upload b.mp3.part x; "
+        "rest; crash; rest; replace a.mp3 three; rest; remove a.mp3.part; crash; rest 30; remove b.mp3.part; "
+        "rest 30",
+        submitted="a.mp3 b.mp3",
+        outputs={"a.transcript.txt": "three", "b.transcript.txt": "two"},
     ),
     "a replaced recording gets a new transcript in the place of the old one": Scenario(
         steps="upload a.mp3 one; rest; replace a.mp3 two; rest; replace a.mp3 one; rest",
@@ -170,6 +177,21 @@ SCENARIOS: dict[str, Scenario] = {
         steps="upload a.mp3 bad; rest 4000; crash; rest 50000",
         submitted="a.mp3",
         outputs={"a.transcript-error.txt": "note"},
+    ),
+    "an empty recording may still be filled and is waited for": Scenario(
+        steps="upload a.mp3 nothing; rest; crash; rest; replace a.mp3 one; rest 4000",
+        submitted="a.mp3",
+        outputs={"a.transcript.txt": "one"},
+    ),
+    "one that stays empty leaves a note": Scenario(
+        steps="upload a.mp3 nothing; rest 70; crash; rest 4000",
+        submitted="a.mp3",
+        outputs={"a.transcript-error.txt": "note"},
+    ),
+    "which goes when it is filled": Scenario(
+        steps="upload a.mp3 nothing; rest 70; replace a.mp3 one; rest 70",
+        submitted="a.mp3 a.mp3",
+        outputs={"a.transcript.txt": "one"},
     ),
     "what a person wrote stays": Scenario(
         steps="upload a.mp3 one; rest; edit a.transcript.txt mine; replace a.mp3 two; rest; "

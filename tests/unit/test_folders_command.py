@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -116,7 +117,7 @@ async def a_site(caller: Caller, url: str, tmp_path: Path) -> AsyncIterator[Site
             inbox=drive.folder(team, "Inbox"),
         )
         await site.connect("dropbox", ann_with(site))
-        key = service_account(drive.key_file(robot))
+        key = await asyncio.to_thread(service_account, drive.key_file(robot))
         await site.connect("gdrive", Credentials(account="robot", label=robot.email, secret=key))
         yield site
     assert dropbox.misfits() == []

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from core.errors import Transient
 from core.fake_remote import FakePlace
-from core.following import Rhythm, Timetable
-from core.remote import Page
+from core.following import Checkpoints, Rhythm, Timetable, cursor_of
+from core.neighbours import Neighbours
+from core.remote import Page, RemoteFile
 from core.tasks import end
 from tests.contracts.test_watcher_contract import CloudDriver, never
 from tests.contracts.watcher_scenarios import Options
@@ -81,6 +83,37 @@ def test_jumps_of_the_clock_lead_to_a_listing_and_no_more() -> None:
         assert times.must_list(200, jump)
         times.list_done(200, 210, jump)
         assert not times.must_list(220, jump + 10)
+
+
+def test_what_marks_files_as_arriving_is_stored_with_the_cursor() -> None:
+    def mark(number: int) -> RemoteFile:
+        name = f"{number}.mp3.part"
+        return RemoteFile(
+            id=f"id{number}", name=name, parent="root", size=1, modified=1, revision="1", content="a:1"
+        )
+
+    before, after, points = Neighbours(), Neighbours(), Checkpoints()
+    for number in range(5000):
+        before.put(mark(number))
+    before.discard("id0")
+    points.add("cursor", 7.0, [], before.marks())
+    stored = points.passed(lambda _: False)
+    assert stored is not None
+    assert len(stored) < 100_000
+    cursor, listed, marks = cursor_of(stored)
+    assert (cursor, listed) == ("cursor", 7.0)
+    after.recall(marks)
+    assert not after.arriving("0.mp3")
+    assert after.arriving("1.mp3")
+    after.discard("id1")
+    assert not after.arriving("1.mp3")
+    after.put(replace(mark(2), name="b.mp3.part"))
+    assert not after.arriving("2.mp3")
+    assert after.arriving("b.mp3")
+
+
+def test_a_cursor_that_an_earlier_version_stored_is_read() -> None:
+    assert cursor_of('["cursor", null]') == ("cursor", None, {})
 
 
 async def settled(steps: list[int], count: int) -> None:

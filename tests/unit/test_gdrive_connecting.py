@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
+from threading import current_thread
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
 
+from connectors.gdrive import client
 from connectors.gdrive.connecting import GDriveConnecting, create
-from connectors.gdrive.credentials import SCOPE, owns_nothing
+from connectors.gdrive.credentials import SCOPE, google_credentials, owns_nothing
 from core.connecting import Connecting, Dialogue
 from core.errors import AuthFailed, Rejected
 from core.places import Credentials
@@ -87,6 +89,28 @@ async def test_a_service_account_that_acts_as_a_person(at: Desk, connecting: GDr
     credentials = await connecting.connect(Terminal("delegated", path, "anna@example.com"))
     assert credentials.label == "anna@example.com"
     assert not owns_nothing(credentials.secret)
+
+
+async def test_a_secret_is_read_once_in_a_thread_and_what_makes_no_sense_is_said_at_the_first_call(
+    at: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[str] = []
+
+    def reading(secret: str) -> Any:
+        read.append(current_thread().name)
+        return google_credentials(secret)
+
+    monkeypatch.setattr(client, "google_credentials", reading)
+    opened = client.DriveClient(at.secret, base_url=at.gdrive().api_base_url)
+    senseless = client.DriveClient("{}", base_url=at.gdrive().api_base_url)
+    assert read == []
+    await opened.files([at.inbox.id] * 4, "id")
+    assert read == ["gdrive"]
+    for _ in range(2):
+        with pytest.raises(AuthFailed, match="make no sense"):
+            await senseless.file(at.inbox.id, "id")
+    opened.close()
+    senseless.close()
 
 
 async def test_a_key_that_was_deleted(at: Desk, connecting: GDriveConnecting) -> None:

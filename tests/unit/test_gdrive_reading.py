@@ -77,7 +77,9 @@ async def test_everything_below_the_folder_is_listed_with_what_tells_it_apart(
     assert remote.downloadable
     assert remote.appeared == pytest.approx(file.created, abs=0.01)
     assert remote.owner == at.anna.id
-    assert found["Minutes"].content == found["empty.mp3"].content == ""
+    assert found["Minutes"].content == ""
+    assert found["empty.mp3"].content == f"sha256:{hashlib.sha256(b'').hexdigest()}"
+    assert found["empty.mp3"].sighting().is_empty
 
 
 async def test_an_empty_folder_has_a_cursor_too(place: DrivePlace) -> None:

@@ -14,7 +14,10 @@ import connectors.dropbox.client
 import connectors.dropbox.threads
 import connectors.gdrive.transport
 from connectors.dropbox import entries
+from connectors.gdrive import writing
+from connectors.gdrive.credentials import google_credentials
 from core.errors import Transient
+from core.remote import Output
 from tests.adapters import dropbox_desk, gdrive_desk
 from tests.off_the_loop import off_the_loop
 
@@ -58,3 +61,21 @@ async def test_a_call_of_google_on_the_event_loop_is_noticed(
             with pytest.raises(OSError, match="refused"):
                 await asyncio.to_thread(httplib2.Http().request, NOWHERE)
         assert caught == ["httplib2.Http.request"]
+
+
+async def test_reading_a_key_and_hashing_for_google_on_the_event_loop_are_noticed(tmp_path: Path) -> None:
+    output = Output(data=b"hello", media_type="text/markdown", made_from="a", made_for="b", convert=True)
+    async with gdrive_desk.desk(tmp_path, "service account") as at:
+        assert await at.place().look(at.inbox.id) is None
+        with off_the_loop() as caught:
+            with pytest.raises(AssertionError, match="holds up the event loop"):
+                google_credentials(at.secret)
+            await asyncio.to_thread(google_credentials, at.secret)
+            with pytest.raises(AssertionError, match="holds up the event loop"):
+                writing._marks(output)
+            with pytest.raises(AssertionError, match="holds up the event loop"):
+                at.place().digest(b"hello")
+        assert set(caught) == {
+            "connectors.gdrive.credentials._service",
+            "connectors.gdrive.writing.digest",
+        }

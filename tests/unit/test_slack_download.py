@@ -25,6 +25,7 @@ from tests.vendors.slack import Item, SlackServer
 from tests.vendors.slack_model import File
 
 DATA = bytes(range(256)) * 4000
+PAGE = b"<!DOCTYPE html><html><body>Sign in</body></html>"
 LIMIT = 10 * len(DATA)
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -250,6 +251,29 @@ async def test_a_page_that_is_called_a_recording_is_still_a_page(tmp_path: Path,
     async with answering(handler) as (workspace, file):
         with pytest.raises(Denied):
             await fetch(workspace, file, tmp_path / "source", limit=LIMIT)
+
+
+@pytest.mark.parametrize("kind", ["audio/mpeg", "text/html"])
+@pytest.mark.parametrize("chunked", [False, True])
+@pytest.mark.parametrize(("more", "right"), [(0, True), (1, False), (-1, False)])
+async def test_a_page_of_just_the_announced_size_is_the_file(
+    tmp_path: Path, kind: str, chunked: bool, more: int, right: bool
+) -> None:
+    async def handler(request: web.Request) -> web.StreamResponse:
+        if not chunked:
+            return web.Response(body=PAGE, content_type=kind)
+        response = web.StreamResponse(headers={"Content-Type": kind})
+        await response.prepare(request)
+        await response.write(PAGE)
+        return response
+
+    async with answering(handler, size=len(PAGE) + more) as (workspace, file):
+        if right:
+            await fetch(workspace, file, tmp_path / "source", limit=LIMIT)
+            assert (tmp_path / "source").read_bytes() == PAGE
+        else:
+            with pytest.raises(ErniError, match=r"sign-in page|announced"):
+                await fetch(workspace, file, tmp_path / "source", limit=LIMIT)
 
 
 @pytest.mark.parametrize(

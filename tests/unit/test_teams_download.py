@@ -32,6 +32,7 @@ from tests.vendors.teams import Padded, TeamsServer, graph_error
 from tests.vendors.teams_items import DriveItem as Stored
 
 DATA = bytes(range(256)) * 4000
+PAGE = b" <!-- x --> <!DOCTYPE html><html>Sign in</html>"
 LIMIT = 10 * len(DATA)
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -222,10 +223,62 @@ async def test_a_page_instead_of_the_file_is_no_file(tmp_path: Path) -> None:
         assert at.stored.pages == 50 - retries.TRANSFER_TRIES
 
 
-async def test_a_page_that_calls_itself_audio_is_no_file(tmp_path: Path) -> None:
-    async with scene(tmp_path, data=b" <!-- x --> <!DOCTYPE html><html>Sign in</html>") as at:
+async def test_a_page_that_comes_in_the_middle_costs_nothing_of_what_came(tmp_path: Path) -> None:
+    async with scene(tmp_path) as at:
+        at.stored.cuts = [600_000]
+        hold = at.server.hold("download")
+        fetching = asyncio.create_task(at.fetch())
+        await hold.arrived.wait()
+        second = at.server.hold("download")
+        hold.release()
+        await second.arrived.wait()
+        at.stored.pages = 1
+        second.release()
+        await fetching
+        assert at.into.read_bytes() == DATA
+        assert at.stored.pages == 0
+        assert at.stored.served[-1][0].startswith("bytes=")
+
+
+@pytest.mark.parametrize("sent", [False, True])
+async def test_a_page_that_is_the_file_itself_arrives(tmp_path: Path, sent: bool) -> None:
+    async with scene(tmp_path, data=PAGE) as at:
+        at.stored.mime_type = "audio/mpeg" if sent else "text/html"
+        await (at.fetch_sent() if sent else at.fetch())
+        assert at.into.read_bytes() == PAGE
+
+
+@pytest.mark.parametrize(("page", "whole"), [(PAGE, False), (PAGE * 9000, False), (PAGE, True)])
+async def test_without_a_length_a_page_must_have_the_size_that_was_announced(
+    tmp_path: Path, page: bytes, whole: bool
+) -> None:
+    asked: list[str | None] = []
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        asked.append(request.headers.get("Range"))
+        response = web.StreamResponse(headers={"Content-Type": "audio/mpeg"})
+        response.enable_chunked_encoding()
+        await response.prepare(request)
+        await response.write(page if whole or len(asked) == 1 else DATA)
+        return response
+
+    data = page if whole else DATA
+    async with scene(tmp_path) as at, answering(handler) as (_, download):
+        item = replace(await at.item(), size=len(data))
+        for _ in range(9):
+            at.server.fail("content", Fault(status=302, headers={"Location": download.url}))
+        await fetch(at.drives, item, at.into, limit=LIMIT)
+        assert at.into.read_bytes() == data
+        assert set(asked) == {None}
+
+
+async def test_where_no_size_is_announced_a_page_without_a_type_is_no_file(tmp_path: Path) -> None:
+    async def handler(request: web.Request) -> web.StreamResponse:
+        return web.Response(body=PAGE, headers={"Content-Type": ""})
+
+    async with answering(handler) as (client, download):
         with pytest.raises(Transient, match="web page"):
-            await at.fetch()
+            await fetch_sent(client, download, tmp_path / "source", limit=LIMIT)
 
 
 async def test_what_only_begins_like_a_page_is_looked_at_in_no_time(tmp_path: Path) -> None:

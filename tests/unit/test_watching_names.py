@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
+import unicodedata
+from typing import Literal
 
 import pytest
 from hypothesis import given
@@ -11,6 +14,7 @@ from hypothesis import strategies as st
 from core.filenames import (
     display_name,
     family,
+    folded,
     is_arriving,
     is_output,
     is_recording,
@@ -172,3 +176,36 @@ def test_the_name_that_the_issue_promises() -> None:
 
 def test_names_that_differ_in_case_or_composition_only_are_one_family() -> None:
     assert family("É.mp3") == family("e\u0301.WAV")
+
+
+@pytest.mark.parametrize(
+    "text", ["\u0301\u0323" * 50_000, "e\u0323\u0301" * 50_000, "a" + "\u0345\u0301" * 50_000]
+)
+def test_rows_of_marks_in_names_of_strangers_are_little_work(
+    text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To compose them takes the square of the length of every row."""
+    work = 0
+    normalize = unicodedata.normalize
+
+    def counting(form: Literal["NFC"], text: str) -> str:
+        nonlocal work
+        rows = "".join("m" if unicodedata.combining(char) else " " for char in text).split()
+        work += sum(len(row) ** 2 for row in rows)
+        return normalize(form, text)
+
+    monkeypatch.setattr("core.filenames.unicodedata.normalize", counting)
+    for form in (display_name, family, folded):
+        work = 0
+        form(f"{text}.mp3")
+        assert work <= 100 * len(text)
+
+
+@given(st.text("e\u0301\u0323A", min_size=301, max_size=400), st.integers(0, 400))
+def test_long_names_are_one_only_if_they_differ_in_case_or_composition_only(name: str, at: int) -> None:
+    other = f"{name[:at]}b{name[at:]}"
+    assert folded(other) != folded(name)
+    assert folded(name.swapcase()) == folded(name.casefold())
+    if not re.search("[\u0301\u0323]{25}", name):
+        assert folded(unicodedata.normalize("NFD", name)) == folded(name)
+        assert folded(unicodedata.normalize("NFC", name)) == folded(name)

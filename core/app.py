@@ -8,7 +8,7 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Coroutine, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from core import webhooks
 from core.accounts import RedisAccounts
 from core.doors import Doors
 from core.errors import ErniError, Misconfigured
-from core.http import HttpServer
+from core.http import HttpServer, Probes
 from core.intake import Intake
 from core.jobs import LONG, SHORT, Queue
 from core.kept import RedisKept
@@ -69,12 +69,13 @@ def create_adapters(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Announcement:
-    """What a started service tells the operator."""
+    """What a started service tells the operator. `troubles` are the doors that can't be used now."""
 
     node: str
     port: int | None
     choice: Choice
     adapters: Mapping[str, Adapter]
+    troubles: Mapping[str, Readiness] = field(default_factory=dict)
 
 
 async def serve(
@@ -180,12 +181,14 @@ async def _run(
                         await prepared.enter_async_context(adapter.prepared())
                 await http.start()
             port = http.port if front_doors else None
-            announce(Announcement(node=state.node, port=port, choice=choice, adapters=adapters), state)
+            started = Announcement(node=state.node, port=port, choice=choice, adapters=adapters)
             if lanes:
-                for note in choice.notes:
-                    logger.info("%s", note)
+                if choice.methods and not choice.draft:  # else they are announced
+                    for note in choice.notes:
+                        logger.info("%s", note)
                 logger.info("recognition by %s", ", then ".join(choice.methods) or "no method: none can run")
             background: _Work = doors.services() | {
+                "announcement": _announced(started, state, announce),
                 "reconcile": queue.reconcile(),
                 "progress": relay_progress(state.redis, state.ledger, adapters),
                 "loop lag": sample_loop_lag(metrics),
@@ -242,6 +245,15 @@ async def _live(
                     await asyncio.sleep(0.05)
         await end(*groups[2], patience=patience)
         await end(*groups[3])
+
+
+async def _announced(
+    started: Announcement, state: State, announce: Callable[[Announcement, State], None]
+) -> None:
+    """Announce the service, which runs already, once its doors were tried: soon, or without their answer."""
+    probes = Probes({door: adapter.check for door, adapter in started.adapters.items()})
+    troubles = {door: found for door, found in (await probes.parts()).items() if not found.usable}
+    announce(replace(started, troubles=troubles), state)
 
 
 async def _kept_open(door: str, adapter: Adapter, intake: Intake) -> None:

@@ -46,6 +46,7 @@ NOT_THEIRS = (
     "here; in a shared drive, with everybody who sees the shortcut."
 )
 """Of a shortcut that is not followed."""
+_WHICH = "`erni-audio doctor` says which, and why"
 _AGAIN = "To try the same file again, delete it here and upload it anew. "
 _SAID_ALREADY = frozenset({_REPLACED, _TAKEN_AWAY, _NOT_HANDED_OUT, NOT_THEIRS})
 """Of these another way to try again would only confuse."""
@@ -189,7 +190,8 @@ class CloudFolders:
         name, named = self.connecting.name, self.connecting.named(self.context.settings)
         if trouble := await self.enrolment.check():
             remedy = f"Look at {', '.join(named.settings)}: docs/{name}.md explains them."
-            return Readiness(usable=False, reason=trouble, remedy=remedy)
+            for_log = f"The account or the folders in the settings can't be used: {_WHICH}."
+            return Readiness(usable=False, reason=trouble, remedy=remedy, for_log=for_log)
         if not named.folders and not await self.folders.all():
             return Readiness(
                 usable=False,

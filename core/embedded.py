@@ -30,6 +30,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 from urllib.parse import quote
+from weakref import WeakSet
 
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
@@ -49,6 +50,15 @@ _SILENT_CHECKS = 3  # of up to 6 s each: a disk that stalls is not a frozen serv
 _STOP_SECONDS = 20.0
 _LOCK_SECONDS = 300.0  # longer than any start, mending included
 _OLDEST_SERVER = (6, 2)  # docket needs XAUTOCLAIM
+
+
+_open: WeakSet[EmbeddedValkey] = WeakSet()
+
+
+def abandon() -> None:
+    """Before this process ends without closing what is open: servers that nobody else uses end too."""
+    for valkey in list(_open):
+        valkey.abandon()
 
 
 def find_server(last: str = "") -> Path:
@@ -109,6 +119,7 @@ class EmbeddedValkey:
         self._users: int | None = None
         self._child: subprocess.Popen[bytes] | None = None
         self._keeper: asyncio.Task[None] | None = None
+        _open.add(self)
 
     async def __aenter__(self) -> Self:
         for directory in (self._directory.parent, self._directory, self._socket.parent):
@@ -154,6 +165,11 @@ class EmbeddedValkey:
             ) from None
         os.ftruncate(self._owner, 0)
         os.write(self._owner, str(os.getpid()).encode())
+
+    def abandon(self) -> None:
+        """Leave without waiting for anything, before the process ends."""
+        if self._users is not None and _is_last(self._users):
+            self._signal(signal.SIGTERM)
 
     def _unlock(self) -> None:
         for file in (self._users, self._owner):

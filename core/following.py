@@ -31,12 +31,13 @@ class Rhythm:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Selection:
     """Which files of a folder are taken. `since` is the Unix time from which the folder is watched: without
-    `backfill`, what lay there before is left alone until it changes. `output`: see
-    `core.inbox.output_folder`."""
+    `backfill`, what lay there before is left alone until it changes; so is what lay in folders inside it
+    before `widened`, from which `recursive` holds. `output`: see `core.inbox.output_folder`."""
 
     since: float
     backfill: bool = False
     recursive: bool = True
+    widened: float = 0.0
     output: str = "beside"
 
     def wants(self, file: RemoteFile) -> bool:

@@ -86,7 +86,9 @@ async def listen(
             try:
                 heard = await chain.hear(listener, listeners[number + 1 :], words)
             except (Rejected, *ENGINE_TROUBLE) as error:
-                logger.warning("method %s failed: %s", listener.method, _said(error))
+                # A refusal is an answer, which people are told.
+                level = logging.INFO if isinstance(error, Rejected) else logging.WARNING
+                logger.log(level, "method %s failed: %s", listener.method, _said(error))
                 failed.append(listener.method)
                 # The best method's word counts: if it had a passing trouble, a lesser one's refusal is not
                 # final.

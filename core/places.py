@@ -26,8 +26,9 @@ class WatchedFolder:
 
     `id` is the platform's; `account` is the one in `Credentials`; `name` and `link` are for people. `output`:
     see `core.inbox.output_folder`. `backfill`: what lay there before it was watched is transcribed too.
-    `recursive`: folders inside it belong to it. `since` is when it was added, Unix time. `options` are what
-    the connector offers besides. `removed`: it is not watched any more; what was submitted is still answered.
+    `recursive`: folders inside it belong to it; if they did not at first, since `widened`. `since` is when it
+    was added, Unix time. `options` are what the connector offers besides. `removed`: it is not watched any
+    more; what was submitted is still answered.
     """
 
     connector: str
@@ -39,6 +40,7 @@ class WatchedFolder:
     output: str = "beside"
     backfill: bool = False
     recursive: bool = True
+    widened: float = 0.0
     since: float = 0.0
     options: Mapping[str, str] = field(default_factory=dict)
     removed: bool = False

@@ -41,12 +41,13 @@ for it. Raises `Transient` if the store can't be reached: nothing was accepted t
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Readiness:
     """Whether a part can do its work now; if not, why, and what the operator should do. `absent`: nobody set
-    it up, which is no fault."""
+    it up, which is no fault. `for_log` stands for reason and remedy where they name what people named."""
 
     usable: bool
     reason: str = ""
     remedy: str = ""
     absent: bool = False
+    for_log: str = ""
 
 
 class Adapter(Protocol):

@@ -89,6 +89,7 @@ class RemoteInbox(Inbox):
         self._cursor = ""
         self._stored: str | None = None
         self._begun = False  # it was listed to the end once
+        self._widened = self._selection.widened  # as it was when it was listed last
 
     async def recollect(self, entries: dict[str, Entry]) -> Watched:
         watched = await asyncio.to_thread(
@@ -104,7 +105,9 @@ class RemoteInbox(Inbox):
         self._stored = await self._store.recall(f"{self.place}:folder", "cursor")
         if self._stored is not None:
             self._cursor, listed, marks = cursor_of(self._stored)
-            self._begun, self._times = True, Timetable(self._rhythm, listed)
+            self._widened = float(await self._store.recall(f"{self.place}:folder", "widened") or 0.0)
+            is_wider = self._widened != self._selection.widened
+            self._begun, self._times = True, Timetable(self._rhythm, None if is_wider else listed)
             self._view.recall(marks)
             watched.trust(self._clock())
         return watched
@@ -165,7 +168,10 @@ class RemoteInbox(Inbox):
     async def _list(self, watched: Watched, report: Callable[[int], None] | None = None) -> None:
         started, today = self._clock(), self._today()
         skipping = not (self._begun or self._selection.backfill)
-        since = self._selection.since - _CLOCKS_SECONDS if report is None else math.inf  # then nothing is new
+        widened = self._selection.widened
+        widening = self._begun and self._widened != widened
+        since = (widened if widening else self._selection.since) - _CLOCKS_SECONDS
+        since = since if report is None else math.inf  # then nothing is new
         news: set[str] = set()
         cursor, seen = "", 0
         before, self._view = self._view, self._view.begin()
@@ -174,7 +180,8 @@ class RemoteInbox(Inbox):
             async for page in self.folder.listing():
                 for item in page.items:
                     if isinstance(item, RemoteFile):
-                        fresh = not skipping or (item.appeared or 0.0) >= since
+                        old = skipping or (widening and item.folders)
+                        fresh = not old or (item.appeared or 0.0) >= since
                         if self._view.see(watched, item, self._clock(), keep=fresh) and fresh:
                             news.add(item.id)
                 cursor, seen = page.cursor, seen + len(page.items)
@@ -186,10 +193,12 @@ class RemoteInbox(Inbox):
             raise
         # In threads: with 100,000 files each takes seconds, in which nobody else touches what is watched.
         await asyncio.to_thread(watched.finish, self._clock(), today)
-        if skipping:
+        if skipping or widening:
             await asyncio.to_thread(watched.skip_all, news)
             await self.save()
-        self._cursor, self._begun = cursor, True
+        if widened and (widening or not self._begun):
+            await self._store.remember(f"{self.place}:folder", "widened", repr(widened))
+        self._cursor, self._begun, self._widened = cursor, True, widened
         self._times.list_done(started, self._clock(), today)
         self._checkpoints.add(cursor, today, watched.open(), self._view.marks())
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BeforeValidator, Field, SecretStr, ValidationError
+from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from core.errors import Misconfigured
@@ -181,7 +182,8 @@ class Settings(BaseSettings):
         None,
         alias="ERNI_PUBLIC_URL",
         pattern=r"^https://[^\s]+$",
-        description="HTTPS address under which vendors reach this service's HTTP server, for webhooks.",
+        description="HTTPS address under which vendors reach this service's HTTP server, for webhooks, "
+        "such as https://erni.example.com.",
     )
     http_host: str = Field("127.0.0.1", alias="ERNI_HTTP_HOST", description="Address of the HTTP server.")
     http_port: int = Field(
@@ -206,4 +208,29 @@ def load_settings(kind: type[S], **overrides: Any) -> S:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
-        raise Misconfigured(f"Setting {where}: {first['msg']}.") from None
+        raise Misconfigured(f"Setting {where}: {_plain(first, kind, where)}.") from None
+
+
+_PLAIN = {
+    "bool_parsing": "should be true or false",
+    "float_parsing": "should be a number",
+    "greater_than": "should be above {gt:g}",
+    "greater_than_equal": "should be {ge:g} or more",
+    "int_from_float": "should be a whole number",
+    "int_parsing": "should be a whole number",
+    "less_than_equal": "should be {le:g} or less",
+    "literal_error": "should be {expected}",
+    "missing": "has to be set",
+}
+
+
+def _plain(found: ErrorDetails, kind: type[BaseSettings], where: str) -> str:
+    """What is wrong with the setting `where`, without a stop."""
+    if text := _PLAIN.get(found["type"]):
+        return text.format(**found.get("ctx", {}))
+    if found["type"] == "string_pattern_mismatch":
+        meaning = next(
+            (field.description for field in kind.model_fields.values() if field.alias == where), ""
+        )
+        return f"is not written as it should be. It is: {meaning}".removesuffix(".")
+    return found["msg"].removeprefix("Value error, ").removesuffix(".")

@@ -31,6 +31,7 @@ _KEEP_ALIVE: dict[str, Any] = {
         getattr(socket, name): value for name, value in _PROBES.items() if hasattr(socket, name)
     },
 }
+_ELSEWHERE = "If a service runs elsewhere, call this in the folder with its .env, or set ERNI_DATA_DIR."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +66,11 @@ async def open_state(settings: Settings, *, own: bool) -> AsyncIterator[State]:
 
     Raises Misconfigured if the store can't be had.
     """
+    if settings.redis_url is None and not own and not socket_path(settings.data_dir).exists():
+        raise Misconfigured(
+            f"No service runs on the data directory {settings.data_dir.absolute()}. "
+            f"Start `erni-audio serve`, or set REDIS_URL. {_ELSEWHERE}"
+        )
     node = node_id(settings.data_dir)
     if settings.redis_url is not None:
         async with _connect(settings, settings.redis_url.get_secret_value(), node) as state:
@@ -73,18 +79,15 @@ async def open_state(settings: Settings, *, own: bool) -> AsyncIterator[State]:
         async with EmbeddedValkey(settings.data_dir) as valkey, _connect(settings, valkey.url, node) as state:
             yield state
     else:
-        if not socket_path(settings.data_dir).exists():
-            raise Misconfigured(
-                "No service runs on this data directory. Start `erni-audio serve`, or set REDIS_URL."
-            )
         async with _connect(settings, socket_url(settings.data_dir), node) as state:
             yield state
 
 
 @asynccontextmanager
-async def open_any_state(settings: Settings) -> AsyncIterator[State]:
+async def open_any_state(settings: Settings, *, reading: bool = False) -> AsyncIterator[State]:
     """The store of the service that runs here; where none does, the same store, up for as long as any command
-    uses it. Services and commands come and go in any order.
+    uses it. Services and commands come and go in any order. It is made where there is none, but not for
+    `reading`.
 
     Raises Misconfigured if it can't be had.
     """
@@ -92,6 +95,10 @@ async def open_any_state(settings: Settings) -> AsyncIterator[State]:
         async with open_state(settings, own=False) as state:
             yield state
         return
+    if reading and not (settings.data_dir / "valkey").is_dir():
+        raise Misconfigured(
+            f"Nothing is kept in the data directory {settings.data_dir.absolute()} yet. {_ELSEWHERE}"
+        )
     node = node_id(settings.data_dir)
     async with (
         EmbeddedValkey(settings.data_dir, service=False) as valkey,

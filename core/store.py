@@ -69,12 +69,14 @@ class RedisStore:
         """Refuse to mix keys: every process on this store must encrypt alike. Raises Misconfigured."""
         place = f"{PREFIX}:vault"
         await self._redis.set(place, self._vault.fingerprint, nx=True)
-        known = cast("bytes", await self._redis.get(place)).decode()
-        if known == self._vault.fingerprint:
-            return
-        if not known:
-            # Turned on later: what was stored before stays readable, what comes is encrypted.
-            await self._redis.set(place, self._vault.fingerprint)
+        await self.require_key()
+        # Turned on later: what was stored before stays readable, what comes is encrypted.
+        await self._redis.set(place, self._vault.fingerprint)
+
+    async def require_key(self) -> None:
+        """The same, and nothing is changed. Raises Misconfigured."""
+        known = cast("bytes | None", await self._redis.get(f"{PREFIX}:vault"))
+        if not known or known.decode() == self._vault.fingerprint:
             return
         raise Misconfigured(
             "This store is encrypted with another key: set ERNI_ENCRYPTION_KEY to the key used before."

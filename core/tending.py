@@ -112,16 +112,17 @@ class Tended:
         for folder in await self._folders.all():
             label = f"{self._connecting.title} folder {folder.name}"
             remedy = f"`erni-audio folders check {folder.connector}` says more."
+            for_log = f"Its folder {folder.place} can't be used: `erni-audio doctor` says why."
             try:
                 opened = await self._opened(folder)
                 found = Readiness(usable=True) if self._running else await opened.place.check()
             except ErniError as error:
-                return Readiness(usable=False, reason=f"{label}: {error}", remedy=remedy)
+                return Readiness(usable=False, reason=f"{label}: {error}", remedy=remedy, for_log=for_log)
             if not found.usable:
-                return replace(found, reason=f"{label}: {found.reason}")
+                return replace(found, reason=f"{label}: {found.reason}", for_log=for_log)
             trouble = self._troubles.get(folder.id) or opened.inbox.trouble
             if self._running and trouble:
-                return Readiness(usable=False, reason=f"{label}: {trouble}", remedy=remedy)
+                return Readiness(usable=False, reason=f"{label}: {trouble}", remedy=remedy, for_log=for_log)
         return Readiness(usable=True)
 
     async def close(self) -> None:
@@ -207,7 +208,11 @@ def _parts(
 ) -> tuple[RemoteOutputs, RemoteInbox]:
     outputs = RemoteOutputs(place, store, f"{folder.place}:outputs")
     selection = Selection(
-        since=folder.since, backfill=folder.backfill, recursive=folder.recursive, output=folder.output
+        since=folder.since,
+        backfill=folder.backfill,
+        recursive=folder.recursive,
+        widened=folder.widened,
+        output=folder.output,
     )
     return outputs, RemoteInbox(
         folder=place,

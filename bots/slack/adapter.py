@@ -19,7 +19,7 @@ from bots.slack.asking import Asking
 from bots.slack.bars import bars
 from bots.slack.channels import Channels
 from bots.slack.clips import own_transcript
-from bots.slack.connection import bolt_app, connect
+from bots.slack.connection import bolt_app, connect, try_to_connect
 from bots.slack.deeds import Deeds
 from bots.slack.departures import Departures
 from bots.slack.dialogs import Dialogs
@@ -181,12 +181,14 @@ class SlackAdapter:
         )
 
     async def check(self) -> Readiness:
-        """Whether Slack knows the token and grants what is needed."""
+        """Whether Slack knows the tokens and grants what is needed."""
         if not isinstance(self._source, SingleWorkspace):
             # Somebody's token that does not work any more is that workspace's matter.
             return Readiness(usable=True)
         try:
             identity = await self._source.identity()
+            if self._mode == "socket" and self._submit is None:  # else `run` says what is wrong
+                await try_to_connect(self._settings)
         except AuthFailed as error:
             return Readiness(usable=False, reason=str(error), remedy="See docs/slack.md.")
         missing = [scope for scope in SCOPES if identity.scopes and scope not in identity.scopes]

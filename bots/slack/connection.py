@@ -19,7 +19,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 from bots.slack.records import Json, mapping
 from bots.slack.settings import SlackSettings
 from bots.slack.tokens import FAILURES, TokenSource, trouble
-from core.errors import AuthFailed, Transient
+from core.errors import AuthFailed, ErniError, Transient
 from core.tasks import end
 
 logger = logging.getLogger(__name__)
@@ -46,15 +46,31 @@ async def connect(app: AsyncApp, settings: SlackSettings) -> None:
             await end(connecting)
         raise Transient("There is no connection to Slack.")
     except FAILURES as error:
-        failure = trouble("apps.connections.open", error)
-        if isinstance(failure, AuthFailed):
-            raise AuthFailed(
-                "Slack does not accept SLACK_APP_TOKEN for Socket Mode. Make an app-level token with the "
-                "scope connections:write on the app's page Basic Information, and switch Socket Mode on."
-            ) from None
-        raise failure from None
+        raise _refusal(error) from None
     finally:
         await client.close()  # type: ignore[no-untyped-call]  # the SDK's
+
+
+async def try_to_connect(settings: SlackSettings) -> None:
+    """Ask for a connection's address, which opens none. Raises AuthFailed if Slack refuses; that it may be
+    asked only about once a minute is no refusal."""
+    token = settings.app_token.get_secret_value() if settings.app_token else ""
+    try:
+        client = AsyncWebClient(base_url=settings.api_base_url, timeout=10)
+        await client.apps_connections_open(app_token=token)
+    except FAILURES as error:
+        if isinstance(refusal := _refusal(error), AuthFailed):
+            raise refusal from None
+
+
+def _refusal(error: Exception) -> ErniError:
+    failure = trouble("apps.connections.open", error)
+    if not isinstance(failure, AuthFailed):
+        return failure
+    return AuthFailed(
+        "Slack does not accept SLACK_APP_TOKEN for Socket Mode. Make an app-level token with the "
+        "scope connections:write on the app's page Basic Information, and switch Socket Mode on."
+    )
 
 
 def bolt_app(settings: SlackSettings, source: TokenSource) -> AsyncApp:

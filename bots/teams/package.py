@@ -93,7 +93,7 @@ def manifest_of(app: App) -> dict[str, Any]:
     name = _short(app.name, "app's name", _MOST_NAME)
     organisation = _short(app.organisation, "organisation's name", _MOST_ORGANISATION)
     if not _SEMVER.fullmatch(app.version):
-        raise Misconfigured(f"The version {app.version} is none. Write it as in {VERSION}.")
+        raise Misconfigured(f"{app.version} is no version number. Write it as in {VERSION}.")
     return {
         "$schema": "https://developer.microsoft.com/json-schemas/teams/"
         f"v{MANIFEST}/MicrosoftTeams.schema.json",

@@ -74,7 +74,6 @@ class FolderAdapter:
 
     async def run(self, submit: Submit) -> None:
         """Watch all folders until cancelled."""
-        self._running = True
         async with asyncio.TaskGroup() as tasks:
             for inbox in self._inboxes.values():
                 try:
@@ -82,6 +81,7 @@ class FolderAdapter:
                 except (Absent, Forbidden, Transient) as error:  # the watcher goes on asking for it
                     logger.warning("%s can't be created: %s", inbox.folder.root, error)
                 tasks.create_task(inbox.watch(submit))
+            self._running = True
 
     async def fetch(self, recording: Recording, into: Path) -> None:
         """Copy the file to `into`, wherever in its folder it is by now.

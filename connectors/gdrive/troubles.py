@@ -136,7 +136,7 @@ NO_STORAGE: Final = (
 )
 READ_ONLY: Final = (
     "The service may read the folder, but not write into it. Share it with the service as Editor (in a "
-    "shared drive as Contributor or Content manager)."
+    "shared drive as Content manager)."
 )
 _MESSAGES: Final = {
     "accessNotConfigured": (

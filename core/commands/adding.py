@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import shlex
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -72,6 +74,9 @@ async def add(settings: Settings, wish: Wish) -> int:
                 tell("Nothing was changed.")
                 return exits.FAILED
             wanted = replace(wanted, backfill=True)
+        widening = known is not None and wanted.recursive > known.recursive
+        if widening and not wish.backfill:  # what lies in its folders is left alone, as in a new one
+            wanted = replace(wanted, widened=time.time())
         if known is None:
             wanted = await _begun(state, settings, platform, credentials, wanted)
         await _save(state, settings, known, wanted)
@@ -119,7 +124,7 @@ async def _require_room(
         if folder.recursive and folder.id in found.around:
             raise Unfinished(
                 f"{clean(found.name)} lies in {clean(folder.name)}, which is watched with all that is in "
-                f"it. Remove that one first: `erni-audio folders remove {platform.name} {folder.id}`."
+                f"it. Remove that one first: {_removal(platform, folder)}."
             )
     if not wanted.recursive:
         return
@@ -127,9 +132,14 @@ async def _require_room(
     for folder in inside:
         raise Unfinished(
             f"{clean(folder.name)}, which is watched already, lies in {clean(found.name)}. Give "
-            "--not-recursive, or remove that one first: "
-            f"`erni-audio folders remove {platform.name} {folder.id}`."
+            f"--not-recursive, or remove that one first: {_removal(platform, folder)}."
         )
+
+
+def _removal(platform: Connecting, folder: WatchedFolder) -> str:
+    """The command. A path says more than an id, where the platform has paths."""
+    path = folder.name.startswith("/") and folder.name.isprintable()
+    return f"`erni-audio folders remove {platform.name} {shlex.quote(folder.name) if path else folder.id}`"
 
 
 async def _those_in(
@@ -186,7 +196,7 @@ async def _begun(
         return wanted
     place = platform.open(wanted, credentials)
     try:
-        with counting("Looking at what lies there", "files") as report:
+        with counting("Looking at what lies there", "file") as report:
             await take_stock(state.store, wanted, place, report)
     except BaseException:
         await folders.forget(wanted)
@@ -224,7 +234,7 @@ def _tell_done(
         what = "was watched just so already" if wanted == known else "changed"
     tell(f"✓ {platform.title}, {clean(wanted.name)}: {what}. It can be read and written.")
     tell(f"  {summary(wanted)}")
-    if known is None and not wanted.backfill:
+    if (known is None and not wanted.backfill) or (known is not None and known.widened != wanted.widened):
         tell(
             "What lies there already is left alone. To have it transcribed too, add --backfill to this call."
         )

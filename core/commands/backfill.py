@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeElapsedColumn
+from rich.text import Text
 
 from core.commands.clouds import tell
 from core.commands.costs import bill_of, dollars
@@ -31,7 +32,7 @@ _LINE_SECONDS = 5.0
 async def tell_extent(place: RemoteFolder, folder: WatchedFolder, settings: Settings, state: State) -> Tally:
     """Say how many recordings lie there and what transcribing them would cost. Raises as the port does."""
     selection = Selection(since=0.0, backfill=True, recursive=folder.recursive, output=folder.output)
-    with counting("Looking through the folder", "recordings") as report:
+    with counting("Looking through the folder", "recording") as report:
         tally = await count(place, selection, lambda tally: report(tally.files))
     if not tally.files:
         tell("No recordings lie there yet.")
@@ -108,15 +109,15 @@ async def _left(settings: Settings, state: State) -> float | None:
 
 
 @contextmanager
-def counting(what: str, things: str) -> Iterator[Callable[[int], None]]:
+def counting(what: str, thing: str) -> Iterator[Callable[[int], None]]:
     """Shows what is done, and how many there were so far, to whoever looks."""
     if not a_person_looks():
-        yield _Lines(what, things)
+        yield _Lines(what, thing)
         return
     progress = Progress(
         TextColumn(what),
         BarColumn(bar_width=24),
-        TextColumn(f"{{task.completed:,.0f}} {things}"),
+        _Count(thing),
         TimeElapsedColumn(),
         console=Console(stderr=True),
         transient=True,
@@ -126,16 +127,32 @@ def counting(what: str, things: str) -> Iterator[Callable[[int], None]]:
         yield lambda number: progress.update(row, completed=number)
 
 
+class _Count(ProgressColumn):
+    """How many there were so far."""
+
+    def __init__(self, thing: str) -> None:
+        super().__init__()
+        self._thing = thing
+
+    def render(self, task: Task) -> Text:
+        return Text(counted(int(task.completed), self._thing))
+
+
+def counted(number: int, thing: str) -> str:
+    """`1 file`, `2,000 files`."""
+    return f"{number:,} {thing}{'' if number == 1 else 's'}"
+
+
 class _Lines:
     """A line from time to time."""
 
-    def __init__(self, what: str, things: str) -> None:
+    def __init__(self, what: str, thing: str) -> None:
         self._what = what
-        self._things = things
+        self._thing = thing
         self._said = time.monotonic()
 
     def __call__(self, number: int) -> None:
         if time.monotonic() - self._said >= _LINE_SECONDS:
             self._said = time.monotonic()
-            sys.stderr.write(f"{self._what}: {number:,} {self._things} so far\n")
+            sys.stderr.write(f"{self._what}: {counted(number, self._thing)} so far\n")
             sys.stderr.flush()

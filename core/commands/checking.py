@@ -28,7 +28,7 @@ async def check(settings: Settings, connector: str | None) -> int:
     """Try all, and say a line about each."""
     good = True
     count = 0
-    async with store(settings) as state:
+    async with store(settings, reading=True) as state:
         for name in connectors(connector):
             folders = await WatchedFolders(state.store, settings, name).all()
             if not folders:

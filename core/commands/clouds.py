@@ -47,10 +47,10 @@ def connectors(name: str | None) -> Sequence[str]:
 
 
 @asynccontextmanager
-async def store(settings: Settings) -> AsyncIterator[State]:
-    """The store of the service that runs on this data directory, or opened for this call. Raises
-    Misconfigured."""
-    async with open_any_state(settings) as state:
+async def store(settings: Settings, *, reading: bool = False) -> AsyncIterator[State]:
+    """The store of the service that runs on this data directory, or opened for this call; not made for
+    `reading`. Raises Misconfigured."""
+    async with open_any_state(settings, reading=reading) as state:
         try:
             yield state
         except RedisError as error:

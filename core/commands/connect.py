@@ -80,7 +80,7 @@ async def _connect(settings: Settings, name: str) -> int:
 
 async def _list(settings: Settings, name: str | None) -> int:
     found = False
-    async with store(settings) as state:
+    async with store(settings, reading=True) as state:
         for each in connectors(name):
             watched = await WatchedFolders(state.store, settings, each).all()
             for credentials in await Keyring(state.store, settings, each).all():
@@ -94,7 +94,7 @@ async def _list(settings: Settings, name: str | None) -> int:
 
 async def _forget(settings: Settings, name: str, account: str) -> int:
     connectors(name)
-    async with store(settings) as state:
+    async with store(settings, reading=True) as state:
         keyring = Keyring(state.store, settings, name)
         accounts = await keyring.all()
         if not accounts:

@@ -106,7 +106,7 @@ async def bill_of(settings: Settings, state: State, month: str | None = None) ->
 
 
 async def _costs(settings: Settings, month: str | None, *, as_json: bool) -> int:
-    async with open_any_state(settings) as state:
+    async with open_any_state(settings, reading=True) as state:
         bill = await bill_of(settings, state, month)
     if as_json:
         sys.stdout.write(to_json(bill) + "\n")

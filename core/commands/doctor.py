@@ -45,7 +45,7 @@ def doctor(
     ] = False,
 ) -> None:
     """Look at everything a transcript needs, and say how to mend what is missing: engines, weights, store,
-    front doors, encryption. Changes nothing, and works while the service runs.
+    front doors, encryption. Changes nothing, and works while the service runs and while it does not.
 
     Exit codes: 0, a recording could be transcribed now; 1, it could not; 2, a setting is wrong.
     """
@@ -83,8 +83,9 @@ async def examine(settings: Settings) -> tuple[bool, list[Finding]]:
     async with open_store(settings) as (store, about_store):
         findings += about_store
         findings += [finding async for finding in _doors(settings, store)]
-    findings += list(_keeping(settings))
-    return bool(choice.methods) and places_fine, findings
+    store_fine = all(finding.level is not Level.BAD for finding in about_store)
+    findings += list(_keeping(settings, known=store_fine))
+    return bool(choice.methods) and places_fine and store_fine, findings
 
 
 def _program() -> Finding:
@@ -237,14 +238,20 @@ async def _doors(settings: Settings, store: Store) -> AsyncIterator[Finding]:
         )
 
 
-def _keeping(settings: Settings) -> Iterator[Finding]:
+def _keeping(settings: Settings, *, known: bool) -> Iterator[Finding]:
+    """`known`: the store takes the key, or does without."""
     encrypted = settings.encryption_key is not None
-    yield Finding(
-        area="encryption",
-        level=Level.OK,
-        state="on" if encrypted else "off: transcripts and audio lie readable in the data directory (0700)",
-        remedy="" if encrypted else "Set ERNI_ENCRYPTION_KEY to what `erni-audio doctor --new-key` prints.",
-    )
+    if known:
+        yield Finding(
+            area="encryption",
+            level=Level.OK,
+            state="on"
+            if encrypted
+            else "off: transcripts and audio lie readable in the data directory (0700)",
+            remedy=""
+            if encrypted
+            else "Set ERNI_ENCRYPTION_KEY to what `erni-audio doctor --new-key` prints.",
+        )
     if settings.voices and (why := refusal(settings)):
         yield Finding(area="voices", level=Level.BAD, state="wanted, but off", remedy=why)
     days = settings.retention_days

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, cast
@@ -11,8 +11,9 @@ from urllib.parse import urlsplit
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
+from redis.exceptions import TimeoutError as SlowError
 
-from core.embedded import find_server, socket_path, socket_url
+from core.embedded import EmbeddedValkey, find_server, socket_url
 from core.errors import ErniError, Misconfigured
 from core.ledger import Ledger
 from core.ports import Store
@@ -47,50 +48,71 @@ class Finding:
 
 @asynccontextmanager
 async def open_store(settings: Settings) -> AsyncIterator[tuple[Store, list[Finding]]]:
-    """What adapters may ask while they are checked, and what is to be said about it. Nothing is started:
-    where no store is up, adapters see one that remembers nothing."""
-    try:
-        url, findings = _embedded(settings) if settings.redis_url is None else (_redis_url(settings), [])
-        vault = Vault(settings.encryption_key.get_secret_value() if settings.encryption_key else None)
-    except ErniError as error:
-        yield MemoryStore(), [Finding(area="store", level=Level.BAD, state=str(error))]
-        return
-    if not url:
-        yield MemoryStore(), findings
-        return
-    redis = Redis.from_url(url, socket_timeout=ANSWER_SECONDS, socket_connect_timeout=ANSWER_SECONDS)
-    async with redis:
+    """What adapters may ask while they are checked, and what is to be said about it. The store of a service
+    that runs is used as it is; without one our own Valkey is up for so long, if it has data. Where no store
+    can be had, adapters see one that remembers nothing."""
+    findings: list[Finding] = []
+    async with AsyncExitStack() as opened:
+        store: Store = MemoryStore()
+        try:
+            store = await _found(settings, findings, opened) or store
+        except ErniError as error:
+            findings.append(Finding(area="store", level=Level.BAD, state=str(error)))
+        except (RedisError, OSError) as error:
+            findings.append(_unusable(settings, error))
+        yield store, findings
+
+
+async def _found(settings: Settings, findings: list[Finding], opened: AsyncExitStack) -> Store | None:
+    """None where nothing was stored yet. Raises ErniError, RedisError, OSError."""
+    vault = Vault(settings.encryption_key.get_secret_value() if settings.encryption_key else None)
+    if settings.redis_url is not None:
+        redis = await _connect(_redis_url(settings), opened)
+        await redis.ping()
+        findings += await _shared(redis, _redis_url(settings))
+    else:
+        state = f"own Valkey, started with the service: {find_server()}"
+        findings.append(Finding(area="store", level=Level.OK, state=state))
+        if not (settings.data_dir / "valkey").is_dir():
+            return None
+        redis = await _connect(socket_url(settings.data_dir), opened)
         try:
             await redis.ping()
-        except (RedisError, OSError) as error:
-            reason = type(error).__name__
-            if settings.redis_url is not None:
-                findings.append(
-                    Finding(
-                        area="store",
-                        level=Level.BAD,
-                        state=f"the Redis at REDIS_URL can't be used ({reason})",
-                        remedy="Check address, password and certificate in REDIS_URL, and that it runs.",
-                    )
-                )
-            yield MemoryStore(), findings
-            return
-        if settings.redis_url is not None:
-            findings += await _shared(redis, url)
+        except SlowError:
+            raise  # it may be busy, and belongs to others
+        except (RedisError, OSError):
+            await opened.enter_async_context(EmbeddedValkey(settings.data_dir, service=False))
         else:
-            findings.append(
-                Finding(
-                    area="store", level=Level.OK, state="a service or a command uses this data directory now"
-                )
-            )
-        yield RedisStore(redis, vault, Ledger(redis, vault)), findings
+            state = "a service or a command uses this data directory now"
+            findings.append(Finding(area="store", level=Level.OK, state=state))
+    store = RedisStore(redis, vault, Ledger(redis, vault))
+    try:
+        await store.require_key()
+    except Misconfigured as error:
+        findings.append(Finding(area="encryption", level=Level.BAD, state=str(error)))
+    return store
 
 
-def _embedded(settings: Settings) -> tuple[str, list[Finding]]:
-    finding = Finding(
-        area="store", level=Level.OK, state=f"own Valkey, started with the service: {find_server()}"
+async def _connect(url: str, opened: AsyncExitStack) -> Redis:
+    redis = Redis.from_url(url, socket_timeout=ANSWER_SECONDS, socket_connect_timeout=ANSWER_SECONDS)
+    return await opened.enter_async_context(redis)
+
+
+def _unusable(settings: Settings, error: Exception) -> Finding:
+    reason = type(error).__name__
+    if settings.redis_url is None:
+        return Finding(
+            area="store",
+            level=Level.BAD,
+            state=f"the store in {settings.data_dir.absolute()} can't be used ({reason})",
+            remedy="Run this as the user that the service runs as. If it is, start the service anew.",
+        )
+    return Finding(
+        area="store",
+        level=Level.BAD,
+        state=f"the Redis at REDIS_URL can't be used ({reason})",
+        remedy="Check address, password and certificate in REDIS_URL, and that it runs.",
     )
-    return socket_url(settings.data_dir) if socket_path(settings.data_dir).exists() else "", [finding]
 
 
 def _redis_url(settings: Settings) -> str:

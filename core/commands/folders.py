@@ -187,7 +187,7 @@ def list_folders(
 
 async def _list(settings: Settings, connector: str | None, *, as_json: bool) -> int:
     documents, blocks = [], []
-    async with store(settings) as state:
+    async with store(settings, reading=True) as state:
         for name in clouds.connectors(connector):
             keyring = Keyring(state.store, settings, name)
             labels = {credentials.account: credentials.label for credentials in await keyring.all()}
@@ -217,7 +217,7 @@ def remove_folder(
 
     Transcripts that are there stay. A recording that was not fetched yet gets a note instead.
 
-    Exit codes: 0; 1, it is not watched.
+    Exit codes: 0; 1, it is not watched; 2, nothing is kept in this data directory.
     """
     end(remove(settings_of_call(), connector, folder))
 
@@ -226,6 +226,6 @@ def remove_folder(
 def check_folders(connector: AnyConnector = None) -> None:
     """Try whether each watched folder can be read and written; changes nothing.
 
-    Exit codes: 0; 1, one of them can't, and what to do.
+    Exit codes: 0; 1, one of them can't, and what to do; 2, nothing is kept in this data directory.
     """
     end(check(settings_of_call(), connector))

@@ -17,7 +17,7 @@ from core.state import State
 async def remove(settings: Settings, connector: str, text: str) -> int:
     """Watch it no longer. Raises Unfinished."""
     connectors(connector)
-    async with store(settings) as state:
+    async with store(settings, reading=True) as state:
         folders = WatchedFolders(state.store, settings, connector)
         watched = await folders.all()
         meant = named(watched, text) or await _found(state, settings, connector, watched, text)

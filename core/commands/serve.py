@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import os
 import signal
 import sys
 from collections.abc import Sequence
+from typing import NoReturn
 
 import typer
 
@@ -17,8 +19,9 @@ from core.commands import exits
 from core.commands.display import Bars, Lines, log_stream, make_display
 from core.commands.jobs_shown import JobsShown
 from core.commands.wording import draft_notice
+from core.embedded import abandon
 from core.methods import Choice
-from core.ports import Adapter, Welcome, Welcoming
+from core.ports import Adapter, Readiness, Welcome, Welcoming
 from core.settings import Settings, load_settings
 from core.state import State
 from core.tasks import end
@@ -28,6 +31,8 @@ logger = logging.getLogger(__name__)
 
 _GRACE_SECONDS = 45.0  # for giving jobs back, delivering what is ready and stopping Valkey
 
+# `make` hands on a signal that the service got from its group too: no second wish to stop.
+_SAME_SECONDS = 1.0
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
@@ -36,8 +41,8 @@ def serve() -> None:
     with /healthz (alive), /readyz (each part usable, or why not) and /metrics (Prometheus).
 
     Ctrl-C or SIGTERM stops it: nothing new is accepted, running work may finish for ERNI_DRAIN_SECONDS, and
-    what does not is taken up again at the next start. A second Ctrl-C ends it at once; that loses nothing
-    either. In a terminal it shows a progress bar for each recording, elsewhere log lines.
+    what does not is taken up again at the next start. Another Ctrl-C after a second ends it at once; that
+    loses nothing either. In a terminal it shows a progress bar for each recording, elsewhere log lines.
 
     Exit codes: 0, stopped as asked; 2, it can't start, and why.
     """
@@ -72,8 +77,12 @@ async def _serve(settings: Settings, display: Bars | Lines, *, front_doors: bool
     def announce(announcement: Announcement, state: State) -> None:
         if front_doors:
             with display.aside():
-                sys.stdout.write("".join(f"{line}\n" for line in welcome(settings, announcement)))
+                lines = welcome(settings, announcement, for_log=not isinstance(display, Bars))
+                sys.stdout.write("".join(f"{line}\n" for line in lines))
                 sys.stdout.flush()
+        if not isinstance(display, Bars):  # there they are shown
+            for door, found in announcement.troubles.items():
+                logger.warning("front door %s can't be used: %s", door, _why(found, for_log=True))
         for notice in notices(announcement.choice):
             if isinstance(display, Bars):
                 display.say(notice)
@@ -90,12 +99,18 @@ async def _serve(settings: Settings, display: Bars | Lines, *, front_doors: bool
 
 
 def _answer_signals(stop: asyncio.Event, settings: Settings, display: Bars | Lines) -> None:
+    first = math.inf
+
     def answer(number: int) -> None:
+        nonlocal first
         if stop.is_set():
+            if loop.time() < first + _SAME_SECONDS:
+                return
             if isinstance(display, Bars):
                 display.close()
-            os._exit(128 + number)  # as if killed: what it worked on is taken up again at the next start
+            leave(128 + number)
         stop.set()
+        first = loop.time()
         if isinstance(display, Bars):
             display.say(
                 f"Stopping. Running work may take {settings.drain_seconds:.0f} s more to finish; "
@@ -103,19 +118,28 @@ def _answer_signals(stop: asyncio.Event, settings: Settings, display: Bars | Lin
             )
 
         # A store that is gone for good must not keep a stopping service for ever; nothing is lost by this.
-        loop.call_later(settings.drain_seconds + _GRACE_SECONDS, os._exit, exits.TERMINATED)
+        loop.call_later(settings.drain_seconds + _GRACE_SECONDS, leave, exits.TERMINATED)
+
+    def leave(code: int) -> NoReturn:
+        abandon()
+        os._exit(code)  # as if killed: what it worked on is taken up again at the next start
 
     loop = asyncio.get_running_loop()
     for number in _SIGNALS:
         loop.add_signal_handler(number, answer, number)
 
 
-def welcome(settings: Settings, announcement: Announcement) -> tuple[str, str, str]:
-    """Three lines for who started the service: where to share, what happens then, how to see and stop it."""
-    invitations = [_invitation(door, adapter) for door, adapter in announcement.adapters.items()]
+def welcome(settings: Settings, announcement: Announcement, *, for_log: bool = False) -> tuple[str, ...]:
+    """Three lines for who started the service: where to share, what happens then, how to see and stop it. For
+    each door that can't be used there is one more, which says why; `for_log` without what people named."""
+    troubles = announcement.troubles
+    invitations = [
+        _invitation(door, adapter) for door, adapter in announcement.adapters.items() if door not in troubles
+    ]
     shares = [each.share for each in invitations]
     shares[1:] = [share[:1].lower() + share[1:] for share in shares[1:]]
-    where = ", or ".join(shares) or "Nowhere yet: ERNI_ADAPTERS opens no front door"
+    nowhere = "no front door can be used" if troubles else "ERNI_ADAPTERS opens no front door"
+    where = ", or ".join(shares) or f"Nowhere yet: {nowhere}"
     answers = "; ".join(dict.fromkeys(each.answer for each in invitations))
     methods = announcement.choice.methods
     how = " or ".join(f"`{name}`" for name in methods[:2])
@@ -131,6 +155,10 @@ def welcome(settings: Settings, announcement: Announcement) -> tuple[str, str, s
     address = f"http://{host}:{announcement.port}"
     return (
         f"{where}.",
+        *(
+            f"Front door {_platform(door)} can't be used now: {_why(found, for_log=for_log)}"
+            for door, found in troubles.items()
+        ),
         f"{what}; {answers}." if answers else f"{what}.",
         f"Running at {address} (/healthz, /readyz, /metrics). Ctrl-C stops it.",
     )
@@ -139,8 +167,15 @@ def welcome(settings: Settings, announcement: Announcement) -> tuple[str, str, s
 def _invitation(door: str, adapter: Adapter) -> Welcome:
     if isinstance(adapter, Welcoming):
         return adapter.welcome()
-    platform = door.partition("@")[0]
-    return Welcome(share=f"Share a recording in {platform}", answer="the transcript comes back there")
+    return Welcome(share=f"Share a recording in {_platform(door)}", answer="the transcript comes back there")
+
+
+def _platform(door: str) -> str:
+    return door.partition("@")[0]
+
+
+def _why(found: Readiness, *, for_log: bool) -> str:
+    return (for_log and found.for_log) or f"{found.reason} {found.remedy}".rstrip()
 
 
 def notices(choice: Choice) -> Sequence[str]:

@@ -16,14 +16,15 @@ from core.commands.display import log_stream, make_display
 from core.commands.options import SpeakersOption
 from core.commands.sources import STDIN, gather
 from core.model import Policy
+from core.policies import read_languages
 from core.registry import FORMATS, METHODS
-from core.render.languages import language_name
 from core.settings import Settings, load_settings
 from core.telemetry import configure_logging
 from core.voices import OWN_WORKSPACE
 from core.workspace import workspace
 
 _SPEAKERS = re.compile(r"(\d{1,3})(?:-(\d{1,3}))?")
+_REGION = re.compile(r"(?<=^[A-Za-z]{2})[-_].*|(?<=^[A-Za-z]{3})[-_].*")
 _BINARY = frozenset({"docx"})
 
 
@@ -42,14 +43,12 @@ def parse_formats(value: str | None) -> tuple[str, ...]:
 
 
 def parse_languages(value: str | None) -> tuple[str, ...]:
-    """ISO 639-1 codes; regions are left off. Raises BadParameter for what is none."""
-    codes = tuple(dict.fromkeys(re.split("[-_]", name, maxsplit=1)[0].lower() for name in _names(value)))
-    if unknown := [code for code in codes if language_name(code) == code]:
-        raise typer.BadParameter(
-            f"{unknown[0]!r} is no language code. Give ISO 639-1 codes, several with commas: en, de, fr, es, "
-            "it, pt, nl, pl, ru, zh, ja, ..."
-        )
-    return codes
+    """ISO 639-1 codes of languages by name or code; regions are left off. Raises BadParameter for what is
+    none."""
+    try:
+        return read_languages(",".join(_REGION.sub("", name) for name in _names(value)))
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
 
 
 def parse_speakers(value: str | None) -> tuple[int | None, int | None]:
@@ -110,8 +109,8 @@ def transcribe(
         typer.Option(
             "--language",
             "-l",
-            metavar="CODE,...",
-            help="Spoken languages (ISO 639-1: en, de).",
+            metavar="NAME,...",
+            help="Languages that may be spoken: German, en.",
             show_default="detected",
         ),
     ] = None,
@@ -141,7 +140,8 @@ def transcribe(
             raise typer.BadParameter("--json and --format can't both be printed; --out DIR writes files.")
     wanted = wanted or ("txt",)
     if out is None and (len(wanted) > 1 or (_BINARY.intersection(wanted) and sys.stdout.isatty())):
-        raise typer.BadParameter(f"{', '.join(wanted)} can't be printed. Write files with --out DIR.")
+        what = "Only one format can be printed" if len(wanted) > 1 else f"{wanted[0]} is no text to print"
+        raise typer.BadParameter(f"{what}: txt, for example. To write files, add --out DIR.")
     settings = exits.quiet_by_default(load_settings(Settings))
     if methods := parse_methods(method):
         settings = settings.model_copy(update={"methods": methods})

@@ -119,7 +119,7 @@ def list_voices(
     settings = _settings()
 
     async def work() -> int:
-        async with _voices(settings) as (voices, _):
+        async with _voices(settings, reading=True) as (voices, _):
             found = await voices.all(_tenant(workspace_id))
         model = VoiceModel(settings)
         digest = await model.digest() if model.installed else ""
@@ -144,12 +144,12 @@ def remove_voice(
 
     Transcripts that were delivered already stay as they are. Works also where ERNI_VOICES is off.
 
-    Exit codes: 0; 1, nobody of that name is known there.
+    Exit codes: 0; 1, nobody of that name is known there; 2, nothing is kept in this data directory.
     """
     settings = _settings()
 
     async def work() -> int:
-        async with _voices(settings) as (voices, state):
+        async with _voices(settings, reading=True) as (voices, state):
             cleared = await voices.remove(_tenant(workspace_id), name)
             if cleared is None:
                 sys.stderr.write(f"erni-audio: No voice of {clean(name)} is known in this workspace.\n")
@@ -175,7 +175,7 @@ def export_voices(
     passphrase = _passphrase(passphrase_file, new=True)
 
     async def work() -> int:
-        async with _voices(settings) as (voices, _):
+        async with _voices(settings, reading=True) as (voices, _):
             found = await voices.all(_tenant(workspace_id))
         if not found:
             sys.stderr.write("erni-audio: No voices are known here, so no file was made.\n")
@@ -225,9 +225,9 @@ def _settings(*, adding: bool = False) -> Settings:
 
 
 @asynccontextmanager
-async def _voices(settings: Settings) -> AsyncIterator[tuple[Voices, State]]:
+async def _voices(settings: Settings, *, reading: bool = False) -> AsyncIterator[tuple[Voices, State]]:
     """The voices in the store: of the service that runs on this data directory, or opened for this call."""
-    async with open_any_state(settings) as state:
+    async with open_any_state(settings, reading=reading) as state:
         try:
             yield Voices(state.store, settings), state
         except RedisError as error:

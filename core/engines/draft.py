@@ -84,10 +84,15 @@ class DraftEngine:
 
 def english(languages: Sequence[str]) -> bool:
     """Whether English is among the languages that may occur; none named means any. Regions are ignored."""
-    return not languages or any(
-        language.strip().lower().replace("_", "-").partition("-")[0] in ("en", "eng")
-        for language in languages
-    )
+    return not languages or any(map(_is_english, languages))
+
+
+def _only_english(languages: Sequence[str]) -> bool:
+    return bool(languages) and all(map(_is_english, languages))
+
+
+def _is_english(language: str) -> bool:
+    return language.strip().lower().replace("_", "-").partition("-")[0] in ("en", "eng")
 
 
 def batches(spans: Sequence[Span], seconds: float = _BATCH_SECONDS) -> list[list[Span]]:
@@ -197,7 +202,7 @@ class DraftTranscriber:
             for task in found
             for start, end, text, confidence in task.result()
         )
-        warnings = [LANGUAGE_UNKNOWN] if words and not hints.languages else []
+        warnings = [] if not words or _only_english(hints.languages) else [LANGUAGE_UNKNOWN]
         if hints.vocabulary:
             warnings.append(VOCABULARY_UNUSED)
         return Recognition(words=words, languages=("en",) if words else (), warnings=tuple(warnings))

@@ -14,8 +14,8 @@ from core.render.safe import clean, shown, shown_names, visible
 from core.render.words import cells, ends_sentence, join_words
 
 DRAFT_NOTICE: Final = (
-    "This is a draft. A simple recogniser made it: expect wrong and missing words and mixed-up speakers, and"
-    " check it against the recording before you rely on it."
+    "A simple recogniser made this text: expect wrong and missing words and mixed-up speakers, and check it"
+    " against the recording before you rely on it."
 )
 NO_SPEECH: Final = "No speech was found in this recording."
 OVERLAPPING: Final = "(overlapping)"

@@ -44,7 +44,7 @@ def render_vtt(transcript: Transcript, recording: Recording) -> bytes:  # noqa: 
     key = clean(transcript.content_key)
     notes = [f"erni-audio transcript={FORMAT_VERSION} content={key}"]
     if transcript.draft:
-        notes.append(DRAFT_NOTICE)
+        notes.append(f"Draft. {DRAFT_NOTICE}")
     notes += filter(visible, map(clean, transcript.warnings))
     blocks = ["WEBVTT", *(f"NOTE\n{_vtt_text(note)}" for note in notes)]
     cues = cut(transcript)

@@ -9,6 +9,7 @@ import re
 import select
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,7 +18,7 @@ from urllib.request import ProxyHandler, build_opener
 
 import pytest
 
-from tests.e2e.test_cli_transcribe import QUICK, call, environment, record
+from tests.e2e.test_cli_transcribe import QUICK, REAL, call, environment, record
 
 HTTP = build_opener(ProxyHandler({}))  # this machine's proxy has no business here
 
@@ -37,10 +38,10 @@ def until(condition: Callable[[], object], seconds: float = 60) -> None:
 
 
 @contextmanager
-def service(home: Path, **more: str) -> Iterator[subprocess.Popen[str]]:
+def service(home: Path, *program: str, **more: str) -> Iterator[subprocess.Popen[str]]:
     with (home / "log").open("w") as log:
         process = subprocess.Popen(
-            [*QUICK, "serve"],
+            [*(program or QUICK), "serve"],
             cwd=home,
             env=settings(home, **more),
             stdin=subprocess.DEVNULL,
@@ -100,6 +101,15 @@ def test_a_recording_that_is_dropped_comes_back_and_the_service_tells_how_it_is(
     log = (tmp_path / "log").read_text()
     assert "Traceback" not in log
     assert "\x1b" not in log
+
+
+def test_why_better_methods_can_not_run_is_logged_once(tmp_path: Path) -> None:
+    with service(tmp_path, *REAL) as process:
+        assert process.stdout is not None
+        assert all(process.stdout.readline() for _ in range(3))
+        log = tmp_path / "log"
+        until(lambda: "recognition by draft" in log.read_text() and "Draft quality" in log.read_text())
+    assert log.read_text().count("local can't run") == 1
 
 
 class Screen:
@@ -173,3 +183,54 @@ def test_jobs_in_progress_are_listed_and_stopped(tmp_path: Path) -> None:
         again = call(tmp_path, "jobs", "--cancel", job)
         assert (again.returncode, again.stderr.decode()) == (1, f"erni-audio: {job} is not in progress.\n")
         assert sorted(path.name for path in (tmp_path / "inbox").iterdir()) == ["talk.wav"]
+
+
+def valkey_of(home: Path) -> int:
+    return int((home / "data" / "valkey" / "valkey.pid").read_text())
+
+
+def is_there(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_a_signal_that_comes_twice_at_once_is_one_and_another_ends_the_store_too(tmp_path: Path) -> None:
+    with service(tmp_path, QUICK_SECONDS="100000", ERNI_DRAIN_SECONDS="60") as process:
+        assert process.stdout is not None
+        assert all(process.stdout.readline() for _ in range(3))
+        record(tmp_path / "inbox" / "talk.wav", 2)
+        until(lambda: b"recognising" in call(tmp_path, "jobs").stdout)
+        valkey = valkey_of(tmp_path)
+        process.send_signal(signal.SIGTERM)  # to the group, and
+        process.send_signal(signal.SIGINT)  # by whoever hands it on
+        until(lambda: "running ones may finish" in (tmp_path / "log").read_text())
+        assert process.poll() is None
+        assert is_there(valkey)
+        until(lambda: process.send_signal(signal.SIGTERM) or process.poll() is not None)  # type: ignore[func-returns-value]
+        assert process.returncode == 128 + signal.SIGTERM
+        until(lambda: not is_there(valkey))
+    with service(tmp_path) as process:  # nothing is lost
+        until((tmp_path / "inbox" / "talk.transcript.md").exists)
+
+
+def test_commands_that_only_read_make_no_data_directory(tmp_path: Path) -> None:
+    place = tmp_path / "data"
+    for arguments in (
+        ["costs"],
+        ["folders", "list"],
+        ["folders", "check"],
+        ["folders", "remove", "dropbox", "/Inbox"],
+        ["connect", "--list"],
+        ["voices", "list"],
+        ["jobs"],
+        ["audit"],
+    ):
+        done = call(tmp_path, *arguments)
+        assert (done.returncode, done.stdout) == (2, b""), arguments
+        (line,) = done.stderr.decode().splitlines()
+        assert f"the data directory {place}" in line
+        assert "call this in the folder with its .env, or set ERNI_DATA_DIR" in line
+        assert not place.exists(), arguments

@@ -141,15 +141,15 @@ def test_a_recording_comes_from_a_pipe(tmp_path: Path) -> None:
         (["transcribe", "gone.wav"], 2, "gone.wav: there is no such file or folder."),
         (["transcribe", "."], 2, ".: there are no recordings in this folder."),
         (["transcribe", "x", "-f", "pdf"], 2, "There are: txt, md, srt, vtt, json, csv, seglst, docx."),
-        (["transcribe", "x", "-f", "txt,srt"], 2, "Write files with --out DIR."),
+        (["transcribe", "x", "-f", "txt,srt"], 2, "Only one format can be printed: txt, for example."),
         (["transcribe", "x", "--method", "magic"], 2, "There are: standard, pyannoteai,"),
-        (["transcribe", "x", "--language", "klingon"], 2, "'klingon' is no language code."),
+        (["transcribe", "x", "--language", "klingon"], 2, "“klingon” is not a language that is known here."),
         (["transcribe", "x", "--speakers", "5-2"], 2, "a range such as 2-5"),
         (["transcribe"], 2, "Missing argument 'PATH...'. `erni-audio transcribe --help`"),
         (["transcribe", "--colour", "x"], 2, "No such option: --colour"),
         (["transcrib"], 2, "No such command 'transcrib'. Did you mean 'transcribe'? `erni-audio --help`"),
         (["models", "fetch", "gigantic"], 2, "There is no model 'gigantic'. There are: tiny,"),
-        (["audit"], 2, "No service runs on this data directory."),
+        (["audit"], 2, "No service runs on the data directory "),
         (["audit", "--since", "tuesday"], 2, "'tuesday' is no date."),
     ],
 )
@@ -167,7 +167,16 @@ def test_a_wrong_setting_is_named(tmp_path: Path) -> None:
     done = call(tmp_path, "serve", ERNI_HTTP_PORT="many")
     assert done.returncode == 2
     (line,) = done.stderr.decode().splitlines()
-    assert line.startswith("erni-audio: Setting ERNI_HTTP_PORT: ")
+    assert line == "erni-audio: Setting ERNI_HTTP_PORT: should be a whole number."
+
+
+def test_one_message_says_that_a_recording_is_refused(tmp_path: Path) -> None:
+    record(tmp_path / "talk.wav", 1)
+    done = call(tmp_path, "transcribe", "talk.wav", "-l", "German", program=REAL)
+    said = done.stderr.decode()
+    assert done.returncode == 1
+    assert "the draft recogniser knows English only" in said
+    assert "WARNING" not in said
 
 
 def test_without_any_method_it_says_so(tmp_path: Path) -> None:

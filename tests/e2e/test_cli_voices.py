@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import re
@@ -13,6 +14,8 @@ from typing import Any
 
 import pytest
 
+from core.settings import Settings, load_settings
+from core.state import open_any_state
 from core.vault import Vault
 from tests.e2e.test_cli_serve import service, until
 from tests.e2e.test_cli_transcribe import REAL, environment
@@ -171,7 +174,13 @@ def test_a_service_that_runs_keeps_its_store(tmp_path: Path, on: dict[str, str])
     assert "Ben" not in logged
 
 
+async def _begin(data_dir: Path) -> None:
+    async with open_any_state(load_settings(Settings, data_dir=data_dir)):
+        pass
+
+
 def test_what_cannot_be_done_is_said_in_one_line(tmp_path: Path, on: dict[str, str]) -> None:
+    asyncio.run(_begin(tmp_path / "data"))
     add = ("add", "Anna", "bright.wav")
     cases: list[tuple[dict[str, str], tuple[str, ...], int, str]] = [
         ({"ERNI_VOICES": "false"}, add, 2, "Voiceprints are biometric data"),

@@ -67,6 +67,11 @@ async def test_from_nothing_to_a_transcript(tmp_path: Path) -> None:
                 },
             )
             async with service(me, tmp_path / "log"):
+                started = (tmp_path / "log").read_text()
+                assert (
+                    "Nowhere yet: no front door can be used.\nFront door dropbox can't be used now" in started
+                )
+                assert started.count("Run `erni-audio connect dropbox`") == 2  # shown and logged
                 async with me.at_terminal("connect", "dropbox") as sitting:
                     await sitting.answer("App key: ", server.app.key)
                     said = await sitting.asked("Code (not shown): ")

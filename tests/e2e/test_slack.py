@@ -339,6 +339,24 @@ async def test_the_doctor_looks_at_slack(tmp_path: Path) -> None:
         assert "put it into SLACK_BOT_TOKEN" in (await found(SLACK_APP_TOKEN=installed.token))["state"]
         away = await found(SLACK_API_BASE_URL="http://127.0.0.1:1/api/")
         assert away["level"] == "bad"
+        installed.scopes |= {"files:write"}
+        wrong = await found(SLACK_APP_TOKEN="xapp-1-A1-1-wrong")
+        assert wrong["level"] == "bad"
+        assert "Slack does not accept SLACK_APP_TOKEN" in wrong["state"]
+        assert "xapp-1" not in json.dumps(wrong)
+
+
+async def test_a_wrong_bot_token_is_said_at_the_start(tmp_path: Path) -> None:
+    async with services(tmp_path) as place:
+        async with place.running(SLACK_BOT_TOKEN="xoxb-T0-1-revoked"):
+            pass
+        [line] = [line for line in place.log.splitlines() if " WARNING " in line and "front door" in line]
+        [shown] = [line for line in place.log.splitlines() if line.startswith("Front door")]
+        for text in (line, shown):
+            assert "ront door slack can't be used" in text
+            assert text.endswith("See docs/slack.md.")
+        assert "Share a recording" not in place.log
+        assert "xoxb-T0" not in place.log
 
 
 async def test_a_wrong_token_for_socket_mode_is_named_and_the_door_opens_later(

@@ -130,7 +130,7 @@ async def test_it_says_that_it_runs_when_nobody_has_to_wait_for_keys(tmp_path: P
         hold.release()
         await starting
         known = len(server.called("keys")), len(server.called("token"))
-        assert known == (1, 1)
+        assert known == (1, 2)  # the other token is Graph's, with which the door was tried
         message = await place.share()
         await place.transcribed(message)
         assert len(server.called("keys")) == 1
@@ -414,6 +414,20 @@ async def test_without_an_app_there_is_no_service(tmp_path: Path) -> None:
         assert code != 0
         assert "ERNI_PUBLIC_URL" in said
         assert "Running at" not in said
+
+
+async def test_a_wrong_password_is_said_at_the_start(tmp_path: Path) -> None:
+    async with services(tmp_path) as place:
+        async with place.child.running(TEAMS_APP_PASSWORD="revoked~secret"):
+            pass
+        log = place.child.log
+    [line] = [line for line in log.splitlines() if " WARNING " in line and "front door" in line]
+    [shown] = [line for line in log.splitlines() if line.startswith("Front door")]
+    for text in (line, shown):
+        assert "ront door teams can't be used" in text
+        assert text.endswith("See docs/teams.md.")
+    assert "hare a recording" not in log
+    assert "revoked~secret" not in log
 
 
 async def test_the_doctor_looks_at_teams(tmp_path: Path) -> None:

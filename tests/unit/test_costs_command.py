@@ -20,6 +20,7 @@ from rich.console import Console
 from core.accounts import Cost, RedisAccounts
 from core.commands.costs import Bill, _costs, dollars, parse_month, show, to_json
 from core.settings import Settings, load_settings
+from core.state import open_any_state
 from tests.quick_store import quick_store
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -171,7 +172,13 @@ def test_the_command_reads_what_the_service_booked(
     assert json.loads(capsys.readouterr().out)["costs"] == []
 
 
+async def _begin(data_dir: Path) -> None:
+    async with open_any_state(load_settings(Settings, data_dir=data_dir)):
+        pass
+
+
 def test_it_works_while_no_service_does(tmp_path: Path) -> None:
+    asyncio.run(_begin(tmp_path))
     result = subprocess.run(
         [sys.executable, "-m", "core", "costs", "--month", "2026-11", "--json"],
         env={"PATH": os.environ["PATH"], "ERNI_DATA_DIR": str(tmp_path), "PYTHONPATH": str(ROOT)},

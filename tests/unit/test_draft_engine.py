@@ -99,6 +99,16 @@ async def test_another_language_is_refused_with_the_way_out(
         await engine.transcriber.transcribe(opening, Hints(languages=("de", "fr")), ignore)
 
 
+@pytest.mark.parametrize(
+    ("languages", "warned"), [((), True), (("de", "en"), True), (("en",), False), (("en", "EN-gb"), False)]
+)
+async def test_it_warns_unless_only_english_may_be_spoken(
+    engine: draft.DraftEngine, opening: Audio, languages: tuple[str, ...], warned: bool
+) -> None:
+    found = await engine.transcriber.transcribe(opening, Hints(languages=languages), ignore)
+    assert (draft.LANGUAGE_UNKNOWN in found.warnings) is warned
+
+
 @pytest.mark.parametrize("languages", [("en",), ("EN-gb",), ("de", "en_US"), ()])
 def test_english_is_not_refused(languages: tuple[str, ...]) -> None:
     assert draft.english(languages)

@@ -253,7 +253,7 @@ async def test_what_can_be_read_but_not_written_is_not_added(at: Site) -> None:
     at.drive.share(read_only, at.robot, "reader")
     assert await at.refused("add", "gdrive", read_only.id) == (
         "Read only can't be used yet: The service may read the folder, but not write into it. Share it with "
-        "the service as Editor (in a shared drive as Contributor or Content manager). Then run this again."
+        "the service as Editor (in a shared drive as Content manager). Then run this again."
     )
     at.drive.share(read_only, at.robot, "writer")
     assert "Service accounts own no storage" in await at.refused("add", "gdrive", read_only.id)

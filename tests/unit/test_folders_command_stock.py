@@ -4,6 +4,7 @@ what comes after that is taken: with the real connectors at a Google Drive and a
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from functools import partial
@@ -236,3 +237,41 @@ async def test_it_is_shown_how_far_that_is(at: Site) -> None:
         assert await sitting.end() == 0
     assert " files" in sitting.seen
     assert "/Inbox: watched from now on" in sitting.seen
+
+
+@CLOUDS
+async def test_what_lay_inside_is_left_alone_when_a_folder_is_widened(at: Site, cloud: str) -> None:
+    server = at.dropbox if cloud == "dropbox" else at.drive
+    if cloud == "dropbox":
+        at.ann.make_folder("/Inbox/Inside")
+    inner = None if cloud == "dropbox" else at.drive.folder(at.inbox, "Inside")
+
+    def put_inside(name: str) -> None:
+        if inner is None:
+            at.ann.upload(f"/Inbox/Inside/{name}", name.encode())
+        else:
+            at.drive.upload(inner, name, name.encode())
+
+    await at.good("add", cloud, folder_of(at, cloud), "--not-recursive")
+    server.ahead -= YEAR
+    put_inside("old.mp3")
+    server.ahead += YEAR
+    async with service(at, cloud) as jobs:
+        put(at, cloud, "one.mp3")
+        await taken(jobs, "one.mp3")
+    put(at, cloud, "two.mp3", moved=True)  # nobody looked since
+    said = await at.good("add", cloud, folder_of(at, cloud), "--recursive")
+    assert said.lines[-1].startswith("What lies there already is left alone.")
+    put_inside("three.mp3")
+    async with service(at, cloud) as jobs:
+        await taken(jobs, "two.mp3", "three.mp3")
+    (folder,) = await at.watched(cloud)
+    async with at.me.state() as state:
+        stored = await state.store.recall(f"{folder.place}:folder", "cursor")
+        assert stored is not None
+        cursor, _, *rest = json.loads(stored)
+        never = json.dumps([cursor, None, *rest])
+        await state.store.remember(f"{folder.place}:folder", "cursor", never)
+    async with service(at, cloud) as jobs:  # everything is listed anew
+        put_inside("four.mp3")
+        await taken(jobs, "four.mp3")

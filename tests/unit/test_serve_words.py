@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
@@ -13,7 +14,7 @@ from core.commands.jobs_shown import outcome, whereabouts
 from core.commands.serve import notices, welcome
 from core.methods import Choice
 from core.model import Job, JobState, JobView, Recording
-from core.ports import Adapter, Welcome
+from core.ports import Adapter, Readiness, Welcome
 from core.settings import Settings, load_settings
 
 
@@ -108,3 +109,22 @@ def test_what_became_of_a_recording_is_one_line() -> None:
 @pytest.mark.parametrize("receipt", [None, "", "[]", "{}", "nonsense", '{"files": 3}', '{"files": []}'])
 def test_a_receipt_without_files_is_fine(receipt: str | None) -> None:
     assert whereabouts(receipt) == "answered"
+
+
+def test_a_door_that_can_not_be_used_is_no_invitation() -> None:
+    found = Readiness(usable=False, reason="Slack does not know the token.", remedy="See docs/slack.md.")
+    doors = replace(announced(Inviting(), Silent()), troubles={"slack@one": found})
+    where, trouble, *_ = welcome(load_settings(Settings), doors)
+    assert where == "Drop a recording into /home/ada/inbox."
+    assert trouble == (
+        "Front door slack can't be used now: Slack does not know the token. See docs/slack.md."
+    )
+    alone = replace(announced(Silent()), troubles={"slack@one": found})
+    assert welcome(load_settings(Settings), alone)[0] == "Nowhere yet: no front door can be used."
+
+
+def test_what_people_named_stays_out_of_a_log() -> None:
+    found = Readiness(usable=False, reason="Folder Ann's talks is away.", for_log="A folder is away.")
+    doors = replace(announced(Silent()), troubles={"slack@one": found})
+    assert "Ann's talks" in welcome(load_settings(Settings), doors)[1]
+    assert "Ann's talks" not in "".join(welcome(load_settings(Settings), doors, for_log=True))

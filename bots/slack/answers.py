@@ -244,13 +244,15 @@ class Answers:
                 }
             except Gone:
                 continue  # somebody was faster
+            except MissingScope:
+                places = set()  # where it is can't be seen, but it can be deleted
             try:
                 # The message first: a file that is gone does not say any more where it was.
                 for ts in places:
                     with contextlib.suppress(Refused):
                         await slack.delete_message(share.channel, ts)
                 await slack.delete_file(file)
-            except Refused as error:
+            except (Refused, MissingScope) as error:
                 logger.warning("file %s of a transcript can't be deleted: %s", file, error.code)
                 left.append(file)
         return tuple(left)

@@ -57,7 +57,7 @@ class Deeds:
         state = await self._state(letter)
         slack = await self._workspaces.slack(letter.team, letter.enterprise)
         if state is None:
-            await _tell(slack, letter.user, letter.channel, letter.thread, notes.forgotten())
+            await _tell_forgotten(slack, letter)
             return
         if letter.action == ids.STOP:
             await self._stop(slack, letter, state)
@@ -73,9 +73,10 @@ class Deeds:
     async def renamed(self, letter: Renamed) -> None:
         """Show the speakers' names as somebody gave them, in the answer and in its files."""
         state = await self._state(letter)
-        if state is None:
-            return
         slack = await self._workspaces.slack(letter.team, letter.enterprise)
+        if state is None:
+            await _tell_forgotten(slack, letter)
+            return
         names = {label: await _name(slack, value) for label, value in letter.names.items()}
 
         def named(now: State) -> State:
@@ -88,9 +89,10 @@ class Deeds:
         """Recognise once more, with other settings, unless the transcript was deleted while they were chosen
         or the channel wants none."""
         state = await self._state(letter)
-        if state is None:
-            return
         slack = await self._workspaces.slack(letter.team, letter.enterprise)
+        if state is None:
+            await _tell_forgotten(slack, letter)
+            return
         share = state.share
         channel = await self._channels.policy(share.owner, share.channel)
         said: Message | None
@@ -132,7 +134,8 @@ class Deeds:
             await self._store.audit("settings changed", {"channel": letter.channel, "by": letter.user})
 
     async def withdrawn(self, letter: Withdrawn) -> None:
-        """The recording is gone: stop working on it, and take its transcript away if the channel wants it."""
+        """The recording is gone: stop working on it, and take its transcript away if the channel wants it,
+        else leave what there is."""
         owner = await self._workspaces.owner(letter.team, letter.enterprise)
         if letter.file:
             found = await self._answers.of_file(owner, letter.file)
@@ -140,19 +143,24 @@ class Deeds:
             found = await self._answers.of_message(owner, letter.channel, letter.ts)
         for state in found:
             share = state.share
-            if state.phase == "deleted":
+            if state.phase == "deleted" and not state.leaving:
                 continue
             policy = await self._channels.policy(owner, share.channel)
-            goes = policy.delete_with_recording
-            if goes or (state.phase not in OVER and await self._is_cancelled(state.job)):
-                await self._jobs.cancel(state.job)
-                async with self._answers.hold(share) as hold:
+            goes = policy.delete_with_recording or state.leaving
+            if not goes and (state.phase in OVER or not await self._is_cancelled(state.job)):
+                continue
+            if not goes and state.good is not None:
+                await self._end_try(state, "The recording was deleted, so the new try was stopped.", by=None)
+                continue
+            await self._jobs.cancel(state.job)
+            async with self._answers.hold(share) as hold:
+                if goes or hold.state.phase not in OVER:
                     await self._take_away(hold, messages.deleted(_shown(hold.state), None))
 
     async def expire(self, state: State, days: int) -> None:
         """Take a transcript away that was kept for `days`, as long as its channel wants."""
         async with self._answers.hold(state.share) as hold:
-            if hold.state.phase == "done":
+            if hold.state.phase == "done" or hold.state.leaving:
                 await self._take_away(hold, notes.expired(days))
         await self._store.audit("transcript expired", {"share": state.share.id})
 
@@ -192,12 +200,20 @@ class Deeds:
             return  # it is over
         person = await _person(slack, letter.user)
         by = None if person is None else person.name
+        await self._end_try(state, "The new try was stopped.", by=by)
+
+    async def _end_try(self, state: State, why: str, *, by: str | None) -> None:
+        """Show the earlier transcript again, and `why`, once the newest job was cancelled; else that somebody
+        called `by` stopped it."""
         async with self._answers.hold(state.share) as hold:
-            if hold.state.job == state.job and hold.state.phase not in OVER:
-                if await restore(self._answers, hold, self._jobs, "The new try was stopped."):
-                    return
-                await hold.save(replace(hold.state, phase="stopped"))
-                await self._answers.say(hold, messages.stopped(_shown(state), by))
+            if hold.state.job != state.job or hold.state.phase in OVER:
+                return
+            try:
+                if not await restore(self._answers, hold, self._jobs, why):
+                    await hold.save(replace(hold.state, phase="stopped"))
+                    await self._answers.say(hold, messages.stopped(_shown(state), by))
+            except Rejected as error:  # the thread is gone
+                logger.info("the end of a try can't be said: %s", type(error).__name__)
 
     async def _delete(self, slack: Workspace, letter: Pressed, state: State) -> None:
         person = await _person(slack, letter.user)
@@ -212,20 +228,22 @@ class Deeds:
         await self._store.audit("transcript deleted", {"share": letter.share, "by": letter.user})
 
     async def _forget_transcripts(self, state: State) -> None:
-        """Drop the service's copies: of the newest version, and of the one shown before."""
-        await self._jobs.forget(state.job)
-        if state.good is not None:
-            await self._jobs.forget(state.good.job)
+        """Drop the service's copies, also those of earlier versions."""
+        for job in state.jobs:
+            await self._jobs.forget(job)
 
     async def _take_away(self, hold: Hold, message: Message) -> None:
         """Delete what can be read in the thread, and the service's copy. Repeatable."""
+        await self._jobs.cancel(hold.state.job)  # also one that somebody has just begun
         await self._forget_transcripts(hold.state)
-        await hold.save(replace(hold.state, phase="deleted", names={}, merged={}, good=None))
+        bare = replace(hold.state, phase="deleted", leaving=True, names={}, merged={}, good=None)
+        await hold.save(bare)
         try:
             gone = await self._answers.detach(hold)
             await self._answers.say(hold, message if gone else notes.files_left(), anew=False)
         except Rejected as error:  # the thread is gone, and the text with it
             logger.info("an answer was gone already: %s", type(error).__name__)
+        await hold.save(replace(hold.state, leaving=False))
 
     async def _change(
         self, slack: Workspace, letter: Pressed | Renamed, state: State, change: Callable[[State], State]
@@ -239,6 +257,10 @@ class Deeds:
             if hold.state.phase == "done" and hold.state.job == state.job:
                 await hold.save(change(hold.state))
                 await publish(self._answers, hold, transcript, view.job.recording)
+
+
+async def _tell_forgotten(slack: Workspace, letter: Pressed | Renamed | Retried) -> None:
+    await _tell(slack, letter.user, letter.channel, letter.thread, notes.forgotten())
 
 
 async def _tell(slack: Workspace, user: str, channel: str, thread: str, message: Message) -> None:

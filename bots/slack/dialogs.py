@@ -120,7 +120,7 @@ class Dialogs:
             rename_view,
             transcript,
             await self._people(slack, state),
-            metadata=json.dumps({"team": team, "share": press.share}),
+            metadata=json.dumps(_about(team, press)),
             names=state.names,
             merged=state.merged,
         )
@@ -137,7 +137,7 @@ class Dialogs:
             await self._tell(slack, press, notes.switched_off())
             return
         policy = await self._channels.used(state, self._context.jobs)
-        metadata = json.dumps({"team": team, "share": press.share, "version": str(share.version + 1)})
+        metadata = json.dumps({**_about(team, press), "version": str(share.version + 1)})
         form = retry_view(policy, share.name, methods=self._methods(), metadata=metadata)
         await _open(slack, press.trigger, form, lambda message: self._tell(slack, press, message))
 
@@ -260,6 +260,11 @@ class Dialogs:
 
     async def _tell(self, slack: Workspace, press: Press, message: Message) -> None:
         await tell(slack, message, channel=press.channel, user=press.user, thread=press.thread)
+
+
+def _about(team: str, press: Press) -> dict[str, str]:
+    """What a form sends back about the answer under which it was opened."""
+    return {"team": team, "share": press.share, "channel": press.channel, "thread": press.thread}
 
 
 async def _open(

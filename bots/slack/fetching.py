@@ -22,7 +22,7 @@ from core.ports import AdapterContext
 
 logger = logging.getLogger(__name__)
 
-_RIGHTS: Final = {"files:read": "to read files"}
+_RIGHTS: Final = {"files:read": "to read files", "files:write": "to put files into conversations"}
 _SCOPE: Final = re.compile(r"[a-z:._]{1,60}")
 _NO_FILE: Final = frozenset({"sign_in_page", "http_401", "http_403"})
 
@@ -76,7 +76,8 @@ class Fetching:
 
 
 def lacking(error: AuthFailed) -> str:
-    """What whoever looks after the app has to mend before a recording can be read."""
+    """What whoever looks after the app has to mend before a recording can be read, or, where a scope is
+    missing, before anything can be done that takes it."""
     if isinstance(error, MissingScope):
         what = _RIGHTS.get(error.scope, "")
         scope = f" ({error.scope})" if _SCOPE.fullmatch(error.scope) else ""

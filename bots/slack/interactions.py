@@ -143,6 +143,8 @@ class Interactions(Listening):
             share=about.get("share", ""),
             names=names,
             merged=merged,
+            channel=about.get("channel", ""),
+            thread=about.get("thread", ""),
         )
         await self.keep(letter, str(view.get("id", "")), str(view.get("hash", "")))
         await ack()
@@ -162,6 +164,8 @@ class Interactions(Listening):
             policy=dump_policy(policy),
             version=int(about.get("version", "1")),
             form=str(view.get("id", "")),
+            channel=about.get("channel", ""),
+            thread=about.get("thread", ""),
         )
         await self.keep(letter, str(view.get("id", "")), str(view.get("hash", "")))
         await ack()

@@ -93,11 +93,13 @@ class Keeping:
         age = state.age(now) / _DAY
         policy = await self._channels.policy(state.share.owner, state.share.channel)
         days = policy.retention_days
-        if state.phase == "done" and days is not None:
+        if (state.phase == "done" or state.leaving) and days is not None:
             if age > days:
                 await self._deeds.expire(state, days)
             return
-        # While the core knows the job, it takes the recording for one that is known too.
-        is_old = age > (_KEPT_DAYS if state.phase == "done" else _KNOWN_DAYS)
-        if is_old and await self._jobs.view(state.job) is None:
-            await self._answers.forget(state.share)
+        if age > (_KEPT_DAYS if state.phase == "done" else _KNOWN_DAYS):
+            # While the core knows a job, it takes the recording for one that is known too, and may keep what
+            # that led to.
+            views = [await self._jobs.view(job) for job in state.jobs]
+            if not any(views):
+                await self._answers.forget(state.share)

@@ -68,25 +68,31 @@ class Pressed(Letter):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Renamed(Letter):
-    """What somebody said of the speakers: names or ids of members by label, and who is the same as whom."""
+    """What somebody said of the speakers: names or ids of members by label, and who is the same as whom. The
+    answer that this is about is in `thread` of `channel`."""
 
     user: str
     share: str
     names: Mapping[str, str]
     merged: Mapping[str, str]
+    channel: str = ""
+    thread: str = ""
     kind: Literal["renamed"] = "renamed"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retried(Letter):
     """Somebody wants `share` recognised once more, with the languages, speakers and method of `policy` (JSON
-    of a channel's policy). `form` is the id of the window in which they chose."""
+    of a channel's policy). `form` is the id of the window in which they chose, `thread` of `channel` where
+    its answer is."""
 
     user: str
     share: str
     policy: str
     version: int
     form: str = ""
+    channel: str = ""
+    thread: str = ""
     kind: Literal["retried"] = "retried"
 
 

@@ -24,6 +24,7 @@ from bots.slack.shares import (
     State,
     address_of,
     is_recording,
+    led_to,
     share_in,
     share_on_record,
     taken_up,
@@ -135,9 +136,10 @@ class Reception:
                 return await self._said(hold, messages.elsewhere(shown, file.external_type))
             job = await self._submit(self._recording(share, file, policy))
             while is_new and await self._is_over(job):  # it was forgotten here, but not by the core
+                await hold.save(led_to(hold.state, job))
                 share = replace(share, version=share.version + 1)
                 job = await self._submit(self._recording(share, file, policy))
-            await hold.save(replace(hold.state, share=share, job=job, phase="working"))
+            await hold.save(replace(led_to(hold.state, job), share=share, phase="working"))
             return await self._said(hold, messages.accepted(shown))
 
     async def again(

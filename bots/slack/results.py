@@ -18,6 +18,7 @@ from core.render.safe import shown
 from core.summary import Ranking
 
 _TEXT: Final = 800  # characters of a message's `text`: with four bytes each within chat.update's 4,000
+_TROUBLE: Final = 600
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,11 +29,13 @@ class Shown:
     name: str
 
 
-def result(about: Shown, transcript: Transcript, *, whole: int = WHOLE, files: bool = True) -> Message:
+def result(
+    about: Shown, transcript: Transcript, *, whole: int = WHOLE, files: bool = True, trouble: str = ""
+) -> Message:
     """The transcript in short; all of it where its text has at most `whole` characters. `files`: it is also
-    in files below."""
+    in files below; `trouble` says why it is not."""
     if is_silent(transcript):
-        return nothing_said(about, transcript)
+        return nothing_said(about, transcript, trouble=trouble)
     people = summary.people(transcript)
     facts = summary.facts(transcript, people, parts.length)
     blocks = [
@@ -43,17 +46,18 @@ def result(about: Shown, transcript: Transcript, *, whole: int = WHOLE, files: b
     ]
     more = parts.context(summary.BELOW if files else summary.ONLY_BEGINNING)
     buttons = _actions(about, rename=any(share.speaker for share in people))
+    below = [*_trouble(trouble), buttons]
     said, complete = conversation(
-        transcript, whole, room=parts.HEAVIEST - parts.weight([*blocks, more, buttons])
+        transcript, whole, room=parts.HEAVIEST - parts.weight([*blocks, more, *below])
     )
     return Message(
         text=headline(f"Transcript of {quoted(about)} ({parts.escape(', '.join(facts))})"),
-        blocks=[*blocks, *said, *([] if complete else [more]), buttons],
+        blocks=[*blocks, *said, *([] if complete else [more]), *below],
     )
 
 
-def nothing_said(about: Shown, transcript: Transcript) -> Message:
-    """The result where nobody says a word."""
+def nothing_said(about: Shown, transcript: Transcript, *, trouble: str = "") -> Message:
+    """The result where nobody says a word. `trouble` as in `result`."""
     length = times.duration(transcript.seconds)
     return Message(
         text=headline(f"{NO_SPEECH} {quoted(about)} is {length} long."),
@@ -66,6 +70,7 @@ def nothing_said(about: Shown, transcript: Transcript) -> Message:
                 )
             ),
             *_notes(transcript),
+            *_trouble(trouble),
             _actions(about, rename=False, formats=False),
         ],
     )
@@ -137,6 +142,11 @@ def _shares(ranking: Ranking) -> list[Block]:
     if ranking.rest:
         lines.append(paragraph(words(ranking.rest)))
     return [rich(parts.bullets(*lines))] if lines else []
+
+
+def _trouble(text: str) -> list[Block]:
+    said = parts.line(text, _TROUBLE)
+    return [rich(paragraph(words("Note:", bold=True), words(f" {said}")))] if said else []
 
 
 def _notes(transcript: Transcript) -> list[Block]:

@@ -80,10 +80,12 @@ class State:
     the transcript's files in the thread, made of what `digest` stands for; `prepared` and `prepared_digest`
     those that are uploaded and may or may not be in the thread yet. `names` and `merged` are what people said
     of the speakers' labels, `formats` those that were asked for besides the channel's. `good` is the job of
-    the last version that led to a transcript, shown again where a newer one leads to none. `tried` is the
-    form in which the newest version was asked for, if it was. `waits` is what the operator has to mend before
-    it can go on, as the answer says it. `at` is when it was shared; `kept_from` when its newest version was
-    asked for or, after that, answered: what is said of days for which things are kept counts from there.
+    the last version that led to a transcript, shown again where a newer one leads to none; `earlier` are all
+    jobs but the newest. `leaving`: it was deleted, but what Slack shows of it may be there yet. `tried` is
+    the form in which the newest version was asked for, if it was. `waits` is what the operator has to mend
+    before it can go on, as the answer says it. `at` is when it was shared; `kept_from` when its newest
+    version was asked for or, after that, answered: what is said of days for which things are kept counts from
+    there.
     Times are Unix seconds.
     """
 
@@ -101,10 +103,18 @@ class State:
     names: Mapping[str, str] = field(default_factory=dict)
     merged: Mapping[str, str] = field(default_factory=dict)
     good: Good | None = None
+    earlier: tuple[str, ...] = ()
+    leaving: bool = False
     tried: str = ""
     waits: str = ""
     at: float = 0.0
     kept_from: float = 0.0
+
+    @property
+    def jobs(self) -> tuple[str, ...]:
+        """All jobs that may have led to a transcript."""
+        found = (self.job, self.good.job if self.good else "", *self.earlier)
+        return tuple(dict.fromkeys(filter(None, found)))
 
     def age(self, now: float) -> float:
         """Seconds for which it is kept by `now`. Older versions of this program noted only `at`."""
@@ -212,22 +222,27 @@ def taken_up(state: State, share: Share, job: str, now: float) -> State:
     state = replace(state, at=state.at or float(share.ts))
     if share.version <= state.share.version:
         known = state.phase == "done"  # and only said again
-        return replace(state, job=job, kept_from=state.kept_from if known else now)
+        return replace(led_to(state, job), kept_from=state.kept_from if known else now)
     done = state.phase == "done" and bool(state.job)
     kept_from = state.kept_from or state.at
     good = Good(job=state.job, names=state.names, merged=state.merged, kept_from=kept_from)
     return replace(
-        state,
+        led_to(state, job),
         share=share,
-        job=job,
         phase="working",
         names={},
         merged={},
         good=good if done else state.good,
+        leaving=False,
         tried="",
         waits="",
         kept_from=now,
     )
+
+
+def led_to(state: State, job: str) -> State:
+    """The state with `job` as its newest; those that it had before are remembered."""
+    return replace(state, job=job, earlier=tuple(each for each in state.jobs if each != job))
 
 
 def is_past(state: State, share: Share) -> bool:

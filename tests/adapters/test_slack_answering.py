@@ -95,6 +95,49 @@ async def test_without_the_right_to_read_files_the_answer_says_who_must_do_what(
     assert len(at.answers(message)) == 1
 
 
+async def test_without_the_right_to_write_files_the_transcript_comes_and_says_who_must_do_what(
+    at: Desk, caplog: pytest.LogCaptureFixture
+) -> None:
+    installed = at.server.installation(at.workspace)
+    granted, installed.scopes = installed.scopes, installed.scopes - {"files:write"}
+    async with at.running():
+        message, _ = await at.server.share(at.channel, at.anna, TALK)
+        [answer] = await at.answered(message)
+        await at.deliver(saying("Good morning"))
+        assert "Good" in answer.shown
+        for said in ("could not be put into this thread", "files:write", "tell whoever looks after this app"):
+            assert said in answer.shown
+        assert "files:write" in caplog.text
+        assert not at.files(message)
+        installed.scopes = granted
+        [state] = await at.adapter._answers.states(at.workspace.id)
+        await at.server.select(answer, ids.FORMAT, f"{state.share.id}/docx", at.bo)
+        await at.server.until(lambda: "could not be put" not in answer.shown)
+        assert len(at.files(message)) == 3
+        installed.scopes = granted - {"files:write"}
+        await at.server.select(answer, ids.FORMAT, f"{state.share.id}/vtt", at.bo)
+        await at.server.until(lambda: "The files that are there are older" in answer.shown)
+        assert len(at.files(message)) == 3
+    assert len(at.answers(message)) == 1
+
+
+@pytest.mark.parametrize("missing", ["files:write", "files:read"])
+async def test_without_rights_to_files_the_text_is_deleted_at_least(at: Desk, missing: str) -> None:
+    async with at.running():
+        message, _ = await at.server.share(at.channel, at.anna, TALK)
+        [answer] = await at.answered(message)
+        await at.deliver(saying("Good morning"))
+        at.server.installation(at.workspace).scopes -= {missing}
+        await at.server.press(answer, ids.DELETE, at.anna)
+        await at.server.until(lambda: "was deleted" in answer.shown)
+        await quiet(at)
+    assert "Good" not in answer.shown
+    assert not at.jobs.transcripts
+    left = [file for file in at.server.files.values() if file.user != at.anna.id and not file.deleted]
+    assert bool(left) == (missing == "files:write")
+    assert ("admin" in answer.shown) == (missing == "files:write")
+
+
 @pytest.mark.parametrize("how", ["redirect", "page"])
 async def test_a_sign_in_page_instead_of_the_file_is_said_too(at: Desk, how: str) -> None:
     at.server.api.sign_in = how  # type: ignore[assignment]

@@ -72,6 +72,24 @@ async def test_buttons_of_a_share_that_is_not_known_any_more_say_so(at: Desk, ac
     assert "Hello" in answer.shown
 
 
+@pytest.mark.parametrize("action", [ids.RENAME, ids.RETRY])
+async def test_forms_about_a_share_that_is_not_known_any_more_say_so(at: Desk, action: str) -> None:
+    async with at.running():
+        message, answer = await delivered(at)
+        await at.server.press(answer, action, at.bo)
+        await at.server.until(lambda: at.server.views)
+        [state] = await states(at)
+        await at.adapter._answers.forget(state.share)
+        await at.server.submit_view(at.server.views[0], {})
+        await at.server.until(lambda: at.server.ephemerals)
+        await quiet(at)
+    [told] = at.server.ephemerals
+    assert (told.user, told.thread_ts) == (at.bo.id, message.ts)
+    assert "I keep nothing about this transcript" in told.shown
+    assert "Hello" in answer.shown
+    assert len(at.jobs.views) == 1
+
+
 async def test_what_is_forgotten_here_and_known_to_the_core_can_be_asked_for_again(at: Desk) -> None:
     async with at.running():
         message, _ = await delivered(at)
@@ -248,6 +266,80 @@ async def test_where_nothing_is_transcribed_trying_again_does_nothing(at: Desk) 
     assert len(at.jobs.views) == 1
     assert not at.server.views
     assert "Hello" in answer.shown
+
+
+@pytest.mark.parametrize("trouble", ["files.info", "files.delete", "chat.update"])
+@pytest.mark.parametrize("how", ["recording", "button", "retention"])
+async def test_what_slack_refuses_for_a_moment_is_deleted_later(at: Desk, how: str, trouble: str) -> None:
+    async with at.running():
+        await choose(at, days="1")
+        message, answer = await delivered(at)
+        at.server.fail(trouble, refusal("team_added_to_org"))
+        if how == "recording":
+            await at.server.delete_message(at.channel, message)
+        elif how == "button":
+            await at.server.press(answer, ids.DELETE, at.anna)
+        else:
+            for _ in range(2):
+                await at.adapter._keeping.clear(at.server.slack.clock() + 2 * DAY)
+        await quiet(at)
+        assert "Hello" not in answer.shown
+        assert "deleted" in answer.shown
+        assert not at.files(message)
+        [state] = await states(at)
+        assert (state.phase, state.leaving) == ("deleted", False)
+
+
+@pytest.mark.parametrize("trouble", [None, "files.getUploadURLExternal", "chat.update"])
+@pytest.mark.parametrize("what", ["file", "message", "nothing"])
+async def test_where_transcripts_stay_one_stays_though_the_recording_goes_during_a_new_try(
+    at: Desk, what: str, trouble: str | None
+) -> None:
+    async with at.running():
+        await choose(at, extras="")
+        message, answer = await delivered(at)
+        [recording] = at.server.attached(message)
+        await at.server.press(answer, ids.RETRY, at.bo)
+        await at.server.until(lambda: at.server.views)
+        await at.server.submit_view(at.server.views[-1], {"languages": "German"})
+        await at.server.until(lambda: "Transcribing" in answer.shown)
+        await quiet(at)
+        if trouble:
+            at.server.fail(trouble, refusal("team_added_to_org"))  # which passes
+        if what == "file":
+            await at.server.delete_file(recording)
+        elif what == "message":
+            await at.server.delete_message(at.channel, message)
+        else:
+            await at.server.press(answer, ids.STOP, at.bo)
+        await at.server.until(lambda: "This is the earlier transcript" in answer.shown)
+        await quiet(at)
+        [state] = await states(at)
+        assert (state.phase, state.job) == ("done", at.job(0).id)
+        assert at.jobs.views[at.job().id].state is JobState.CANCELLED
+        assert "Hello" in answer.shown
+        assert ("recording was deleted" in answer.shown) == (what != "nothing")
+        assert len(at.files(message)) == 2
+        assert list(at.jobs.transcripts) == [at.job(0).id]
+        await at.server.press(answer, ids.DELETE, at.anna)  # it can still be
+        await at.server.until(lambda: "was deleted by" in answer.shown)
+    assert not at.jobs.transcripts
+
+
+async def test_where_transcripts_stay_files_stay_that_the_service_has_no_copy_of(at: Desk) -> None:
+    async with at.running():
+        await choose(at, extras="")
+        message, answer = await delivered(at)
+        await at.server.press(answer, ids.RETRY, at.bo)
+        await at.server.until(lambda: at.server.views)
+        await at.server.submit_view(at.server.views[-1], {"languages": "German"})
+        await at.server.until(lambda: "Transcribing" in answer.shown)
+        await quiet(at)
+        at.jobs.transcripts.clear()
+        await at.server.delete_message(at.channel, message)
+        await at.server.until(lambda: "was stopped" in answer.shown)
+        await quiet(at)
+    assert len(at.files(message)) == 2
 
 
 @pytest.mark.parametrize(("setting", "jobs"), [("all", 1), ("asked", 1), ("never", 0)])

@@ -313,6 +313,13 @@ def test_without_files_nothing_points_to_them() -> None:
     assert "This is only the beginning." in shown
 
 
+@pytest.mark.parametrize("transcript", [SHORT, LONG, replace(SHORT, utterances=())])
+def test_what_keeps_the_files_away_is_said_between_the_text_and_the_buttons(transcript: Transcript) -> None:
+    *_, trouble, last = shows.result(ABOUT, transcript, files=False, trouble="No *files* here.").blocks
+    assert "No *files* here." in "".join(texts([trouble]))
+    assert last["type"] == "actions"
+
+
 def test_of_a_long_recording_several_speakers_are_heard() -> None:
     message = shows.result(ABOUT, LONG)
     assert BELOW in texts(message.blocks)
@@ -480,7 +487,8 @@ MANY = settings(deadline=None, max_examples=60, suppress_health_check=[HealthChe
 def test_slack_takes_every_result(transcript: Transcript, name: str, whole: int) -> None:
     about = Shown(share=ABOUT.share, name=name)
     check_message(shows.result(about, transcript, whole=whole))
-    check_message(shows.nothing_said(about, transcript))
+    check_message(shows.result(about, transcript, whole=whole, files=False, trouble=name))
+    check_message(shows.nothing_said(about, transcript, trouble=name))
 
 
 @given(TEXT, TEXT, TEXT)

@@ -142,10 +142,22 @@ class Deeds:
                 if not await self._reception.is_withdrawn(letter.where, letter.message):
                     return  # it is back
                 running = now.phase not in OVER
-                if goes or now.withdrawn or (running and await self._is_cancelled(now.job)):
+                if goes or now.withdrawn:
                     await self._jobs.cancel(now.job)
-                    was = now.withdrawn or now.phase
-                    await self._take_away(hold, shows.deleted(_shown(now), None), withdrawn=was)
+                elif not running or not await self._is_cancelled(now.job) or await self._kept(hold):
+                    continue
+                was = now.withdrawn or now.phase
+                await self._take_away(hold, shows.deleted(_shown(now), None), withdrawn=was)
+
+    async def _kept(self, hold: Hold) -> bool:
+        """Show the transcript from before a try whose recording was deleted. False: there is none."""
+        try:
+            return await self._publishing.restore(
+                hold, "The recording was deleted, so the new try was stopped."
+            )
+        except Rejected as error:  # the conversation is gone
+            logger.info("the end of a try can't be said: %s", type(error).__name__)
+            return True
 
     async def restored(self, letter: Restored) -> None:
         """The message is back: what was taken away with it is made once more. Repeatable."""
@@ -167,8 +179,9 @@ class Deeds:
     async def expire(self, state: State, days: int) -> None:
         """Take a transcript away that was kept for `days`, as long as its conversation wants."""
         async with self._answers.hold(state.share) as hold:
-            if hold.state.phase == "done":
-                await self._take_away(hold, note(notes.expired(days)))
+            if hold.state.phase == "done" or hold.state.leaving:
+                before = hold.state.withdrawn
+                await self._take_away(hold, note(notes.expired(days)), withdrawn=before)
         await self._store.audit("transcript expired", {"share": state.share.id})
 
     async def left(self, letter: Left) -> None:
@@ -213,7 +226,7 @@ class Deeds:
     async def _take_away(self, hold: Hold, message: Message, *, withdrawn: Phase | Literal[""] = "") -> None:
         """Delete what can be read in the conversation, and the service's copy. Repeatable."""
         bare = replace(hold.state, phase="deleted", names={}, merged={}, said={}, withdrawn=withdrawn)
-        await hold.save(bare)
+        await hold.save(replace(bare, leaving=True))
         await self._forget(hold.state)
         try:
             await self._answers.say(hold, message, anew=False)  # the text first: files may take some tries
@@ -221,6 +234,7 @@ class Deeds:
                 await self._answers.say(hold, note(_FILES_LEFT), anew=False)
         except Rejected as error:  # the conversation is gone, and the text with it
             logger.info("an answer was gone already: %s", type(error).__name__)
+        await hold.save(replace(hold.state, leaving=False))
 
     async def _forget(self, state: State) -> None:
         """Drop the service's own copies, also those of earlier versions."""

@@ -62,7 +62,7 @@ class Keeping:
 
     async def _look_at(self, state: State, now: float) -> None:
         days = (await self._conversations.policy(state.share.where)).retention_days
-        if state.phase == "done" and days is not None:
+        if (state.phase == "done" or state.leaving) and days is not None:
             if await self._age(state, now, days) > days:
                 await self._deeds.expire(state, days)
         elif await self._age(state, now, _KNOWN_DAYS) > _KNOWN_DAYS:

@@ -20,7 +20,7 @@ from bots.teams.consents import Consents
 from bots.teams.drives import WRITE
 from bots.teams.records import DriveItem
 from bots.teams.results import FILES, Link, Shown, result
-from bots.teams.shares import File, Share, State, is_alone, left_behind
+from bots.teams.shares import File, Good, Phase, Share, State, is_alone, left_behind
 from bots.teams.troubles import Conflict, Denied, Gone, Refused
 from core.errors import Rejected, Transient
 from core.model import Recording, Transcript
@@ -46,9 +46,11 @@ class Publishing:
         self._answers = answers
         self._consents = consents
 
-    async def publish(self, hold: Hold, transcript: Transcript, recording: Recording) -> None:
-        """Show the transcript in the answer that `hold` holds, and hand over its files. Repeatable. Raises
-        Rejected if there is no place for it any more."""
+    async def publish(
+        self, hold: Hold, transcript: Transcript, recording: Recording, *, phase: Phase = "done"
+    ) -> None:
+        """Show the transcript in the answer that `hold` holds, which is in `phase` then, and hand over its
+        files. Repeatable. Raises Rejected if there is no place for it any more."""
         named = await asyncio.to_thread(relabel, transcript, hold.state.names, hold.state.merged)
         formats = tuple(dict.fromkeys((*recording.policy.formats, *hold.state.formats)))
         files = await asyncio.to_thread(rendered, named, recording, formats)
@@ -58,31 +60,35 @@ class Publishing:
                 await self._put_beside(hold, files)
             except Transient:
                 # The text is what counts: it is shown also while files are not possible.
-                await self._show(hold, named, offered=False)
+                await self._show(hold, named, phase, offered=False)
                 raise
-        await self._show(hold, named, offered=alone and bool(files))
+        await self._show(hold, named, phase, offered=alone and bool(files))
         if alone:
             await self._consents.offer(hold, files)
 
     async def restore(self, hold: Hold, why: str) -> bool:
         """Show the transcript of an earlier version again, as there is none of the newest: `why`. False:
-        there is no earlier one (any more)."""
+        there is no earlier one (any more). Repeatable, until the end is remembered."""
         good = hold.state.good
         if good is None:
             return False
         view, transcript = await self._jobs.view(good.job), await self._jobs.transcript(good.job)
         if view is None or transcript is None:
             return False
-        now = replace(hold.state, job=good.job, names=good.names, merged=good.merged, said={}, phase="done")
-        await hold.save(left_behind(now, hold.state.job))
+        await hold.save(replace(hold.state, names=good.names, merged=good.merged, said={}))
         told = replace(transcript, warnings=(f"{why} This is the earlier transcript.", *transcript.warnings))
-        await self.publish(hold, told, view.job.recording)
+        try:
+            await self.publish(hold, told, view.job.recording, phase=hold.state.phase)
+        except Rejected:  # there is no place for it any more
+            await _restored(hold, good)
+            raise
+        await _restored(hold, good)
         return True
 
-    async def _show(self, hold: Hold, named: Transcript, *, offered: bool) -> None:
+    async def _show(self, hold: Hold, named: Transcript, phase: Phase, *, offered: bool) -> None:
         message = await asyncio.to_thread(shown_result, hold.state, named, offered=offered)
         smaller = await asyncio.to_thread(shown_result, hold.state, named, offered=offered, short=True)
-        await hold.save(replace(hold.state, phase="done"))  # first, so that no bar that is late covers it
+        await hold.save(replace(hold.state, phase=phase))  # first, so that no bar that is late covers it
         await self._answers.say(hold, message, smaller=smaller)
 
     async def _put_beside(self, hold: Hold, files: list[Rendered]) -> None:
@@ -174,6 +180,10 @@ def shown_result(state: State, named: Transcript, *, offered: bool, short: bool 
         alone=is_alone(state.share.where),
         short=short,
     )
+
+
+async def _restored(hold: Hold, good: Good) -> None:
+    await hold.save(left_behind(replace(hold.state, job=good.job, phase="done"), hold.state.job))
 
 
 def _not_put(share: Share) -> str:

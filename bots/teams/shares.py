@@ -123,8 +123,8 @@ class State:
     `formats` those that were asked for besides the conversation's. `good` is the last version that led to a
     transcript, shown again where a newer one leads to none; `earlier` are the jobs of all versions before.
     `said` is when people last said something of each label, Unix seconds. `asked` is the request that it was
-    last taken in for. `withdrawn` is the phase from which it was deleted with its message. `at` is when it
-    was shared, Unix seconds.
+    last taken in for. `withdrawn` is the phase from which it was deleted with its message; `leaving`: it was
+    deleted, but what Teams shows of it may be there yet. `at` is when it was shared, Unix seconds.
     """
 
     share: Share
@@ -143,6 +143,7 @@ class State:
     earlier: tuple[str, ...] = ()
     asked: str = ""
     withdrawn: Phase | Literal[""] = ""
+    leaving: bool = False
     at: float = 0.0
 
     @property
@@ -251,7 +252,7 @@ def linked(urls: tuple[str, ...], user: str, covers: Callable[[str], bool], *, a
 
 def taken_up(state: State, share: Share, job: str) -> State:
     """The state once `share` is recognised as `job`: a newer version has other speakers."""
-    state = replace(state, at=state.at or share.at, withdrawn="")
+    state = replace(state, at=state.at or share.at, withdrawn="", leaving=False)
     if share.version <= state.share.version:
         return replace(state, job=job)
     done = state.phase == "done" and bool(state.job)

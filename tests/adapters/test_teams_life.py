@@ -176,6 +176,45 @@ async def test_the_text_of_a_deleted_recording_goes_however_long_teams_is_away(a
         assert "recording was deleted" in answer.shown
 
 
+async def test_a_kept_transcript_outlives_a_retry_whose_recording_is_deleted(at: Desk) -> None:
+    async with at.running():
+        message, answer = await transcribed(at, "channel")
+        [state] = await at.adapter.answers.states()
+        policy = await at.adapter.conversations.policy(state.share.where)
+        kept = replace(policy, delete_with_recording=False)
+        await at.adapter.conversations.choose(state.share.where, kept)
+        before = answer.shown
+        opened = await at.server.press(answer, "Try again…", at.bo)
+        assert opened.dialog is not None
+        await at.server.submit(opened.dialog, "Transcribe again")
+        await at.server.until(lambda: "Transcribing" in answer.shown)
+        await at.quiet()
+        at.server.fail("update", "cut", "cut", "cut", "cut")
+        await at.server.delete(message)
+        await at.server.until(lambda: "earlier transcript" in answer.shown)
+        await at.quiet()
+        [state] = await at.adapter.answers.states()
+    assert "recording was deleted" in answer.shown
+    assert before.split()[-1] in answer.shown
+    assert state.phase == "done"
+    assert await at.jobs.transcript(state.job) is not None
+
+
+async def test_what_is_kept_too_long_goes_although_teams_is_away_once(at: Desk) -> None:
+    async with at.running():
+        _, answer = await transcribed(at, "channel")
+        [state] = await at.adapter.answers.states()
+        policy = replace(await at.adapter.conversations.policy(state.share.where), retention_days=3)
+        await at.adapter.conversations.choose(state.share.where, policy)
+        at.server.fail("update", *[connector_error(503, "ServiceUnavailable", "Later.")] * 4)
+        await at.adapter.keeping.clear(state.at + 4 * 86400)
+        assert "after 3 days" not in answer.shown
+        for _ in range(4):  # there may be some refusals left
+            await at.adapter.keeping.clear(state.at + 4 * 86400)
+    assert "after 3 days" in answer.shown
+    assert not at.jobs.transcripts
+
+
 # --- delete means all of it ---
 
 

@@ -27,6 +27,7 @@ from core.remote import Changed, Output, RemoteFile
 from core.sightings import UNREAD, Entry
 from core.tending import Opened, Tended
 
+_SHOWN_AT_MOST = 1000
 _LATEST = datetime(9999, 12, 31, tzinfo=UTC).timestamp()
 _REPLACED = (
     "This file was replaced by another one before it could be transcribed. What is in it now is transcribed "
@@ -102,6 +103,7 @@ class CloudFolders:
             rhythm=rhythm or Rhythm(),
             recording=self.recording,
         )
+        self._shown: dict[str, str] = {}  # what of each job that is under way
         self._nudges = Nudges(context.store, f"{connecting.name}:nudges", self.tended.nudge)
 
     @property
@@ -142,6 +144,21 @@ class CloudFolders:
 
     async def progress(self, job: Job, stage: Stage, fraction: float | None) -> None:
         """Nothing; for a connector whose platform has a place for it."""
+
+    async def marked(self, job: Job, text: str, option: str) -> Opened | None:
+        """The folder of a job's recording, if it has chosen `option` and the recording is not marked with
+        `text` yet, as far as is known. Raises what opening a folder raises."""
+        if self._shown.get(job.id) == text:
+            return None
+        if len(self._shown) >= _SHOWN_AT_MOST:  # of jobs that were never finished here
+            self._shown.clear()
+        self._shown[job.id] = text
+        opened = await self.tended.opened(FileAddress.of(job.recording).folder)
+        return opened if opened and opened.folder.options.get(option) == "yes" else None
+
+    def marked_last(self, job: Job) -> None:
+        """Nothing more is shown of a job."""
+        self._shown.pop(job.id, None)
 
     def contents(self, transcript: Transcript, job: Job, opened: Opened) -> Contents:  # noqa: ARG002  (for connectors)
         """The files of a transcript. A connector may add some."""

@@ -1,12 +1,39 @@
-"""Links to recordings that lie elsewhere, fetched by the door that can."""
+"""Links to recordings that lie elsewhere, fetched by the door that can, with an account that may."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Final
 
-from core.errors import Rejected
+from core.errors import AuthFailed, Rejected
+from core.places import Credentials
 from core.ports import Adapter, Linked
+
+FOLDER: Final = "This link leads to a folder. Share a link to the recording in it."
+
+
+class Closed(Rejected):
+    """This account may not see what a link leads to; another one perhaps may."""
+
+
+async def first_that_may(
+    accounts: Sequence[Credentials], fetch: Callable[[Credentials], Awaitable[None]], *, missing: str
+) -> None:
+    """`fetch` with the first of the `accounts` that may. Raises what it raises, of several troubles one that
+    the sharer can mend, and AuthFailed, which says `missing`, without an account."""
+    if not accounts:
+        raise AuthFailed(missing)
+    trouble: Exception | None = None
+    for credentials in accounts:
+        try:
+            await fetch(credentials)
+        except (Closed, AuthFailed) as error:
+            trouble = trouble if isinstance(trouble, Closed) else error
+        else:
+            return
+    if trouble is not None:
+        raise trouble
 
 
 class OpenLinks:

@@ -186,6 +186,6 @@ def _same_text(one: bytes, other: bytes) -> bool:
                 if document.getinfo(_TEXT).file_size > 64 * 2**20:
                     return False
                 texts.append(document.read(_TEXT))
-        except (zipfile.BadZipFile, KeyError, OSError, ValueError, RuntimeError, NotImplementedError):
-            return False
+        except (zipfile.BadZipFile, KeyError, OSError, ValueError, RuntimeError):
+            return False  # RuntimeError: it is encrypted, or packed in a way that zipfile does not know
     return texts[0] == texts[1]

@@ -25,8 +25,6 @@ from core.settings import load_settings
 _RHYTHM: Final = Rhythm(changes=45.0)
 """Changes are asked for that seldom because longpoll says when there are some."""
 
-_TAGGED_AT_MOST: Final = 1000
-
 
 def create(context: AdapterContext) -> DropboxFolders:
     """Raises Misconfigured."""
@@ -44,7 +42,6 @@ class DropboxFolders(CloudFolders):
         super().__init__(context, connecting, rhythm=rhythm)
         self._connecting = connecting
         self._keyring = Keyring(context.store, context.settings, connecting.name)
-        self._tagged: dict[str, str] = {}
 
     def routes(self) -> Sequence[web.AbstractRouteDef]:
         """Dropbox's webhook, if there is the secret that it signs with."""
@@ -81,20 +78,12 @@ class DropboxFolders(CloudFolders):
     async def _tag_at_end(self, job: Job, receipt: str, tag: str) -> None:
         if "superseded" not in json.loads(receipt):
             await self._tag(job, tag)
-        self._tagged.pop(job.id, None)
+        self.marked_last(job)
 
     async def _tag(self, job: Job, tag: str) -> None:
-        if self._tagged.get(job.id) == tag:
-            return
-        if len(self._tagged) >= _TAGGED_AT_MOST:  # of jobs that were never finished here
-            self._tagged.clear()
-        self._tagged[job.id] = tag
         try:
-            address = FileAddress.of(job.recording)
-            opened = await self.tended.opened(address.folder)
+            opened = await self.marked(job, tag, TAGS)
         except ErniError:
             return
-        if opened is None or opened.folder.options.get(TAGS) != "yes":
-            return
-        if isinstance(opened.place, DropboxPlace):
-            await progress.show(opened.place.account, address.file, tag)
+        if opened is not None and isinstance(opened.place, DropboxPlace):
+            await progress.show(opened.place.account, FileAddress.of(job.recording).file, tag)

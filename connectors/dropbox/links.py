@@ -16,7 +16,8 @@ from connectors.dropbox.client import Account
 from connectors.dropbox.connecting import DropboxConnecting
 from connectors.dropbox.download import Download, Open
 from connectors.dropbox.troubles import BadRequest, refused, tags
-from core.errors import AuthFailed, Rejected
+from core.errors import Rejected
+from core.links import FOLDER, Closed, first_that_may
 from core.places import Credentials
 from core.remote import Changed
 
@@ -24,6 +25,7 @@ _HOSTS: Final = frozenset({"dropbox.com", "www.dropbox.com"})
 _PLACES: Final = ("/s/", "/sh/", "/scl/fi/", "/scl/fo/")
 _LONGEST: Final = 2000
 
+_NO_ACCOUNT: Final = "No Dropbox account is connected to fetch links with. Run `erni-audio connect dropbox`."
 _UNKNOWN: Final = (
     "Dropbox knows no file behind this link. It may have been deleted, or its link switched off."
 )
@@ -58,34 +60,21 @@ async def fetch_link(
 ) -> None:
     """Stream the file behind a link to `into`, at most `limit` bytes, with the first of the `accounts` that
     may; `closed`: also behind a link that is not open to all. Raises Rejected, AuthFailed or Transient."""
-    if not accounts:
-        raise AuthFailed(
-            "No Dropbox account is connected to fetch links with. Run `erni-audio connect dropbox`."
-        )
-    trouble: Exception | None = None
-    for credentials in accounts:
-        try:
-            async with connecting.using(credentials) as account:
-                await _fetch(account, url, into, limit, closed=closed)
-        except (_Closed, AuthFailed) as error:
-            trouble = trouble if isinstance(trouble, _Closed) else error
-        else:
-            return
-    if trouble is not None:
-        raise trouble
 
+    async def fetch_with(credentials: Credentials) -> None:
+        async with connecting.using(credentials) as account:
+            await _fetch(account, url, into, limit, closed=closed)
 
-class _Closed(Rejected):
-    """This account may not see it; another one perhaps may."""
+    await first_that_may(accounts, fetch_with, missing=_NO_ACCOUNT)
 
 
 async def _fetch(account: Account, url: str, into: Path, limit: int, *, closed: bool) -> None:
     try:
         found = await account.ask("sharing_get_shared_link_metadata", url)
         if not isinstance(found, FileLinkMetadata):
-            raise Rejected("This link leads to a folder. Share a link to the recording in it.")
+            raise Rejected(FOLDER)
         if not (closed or _is_open(found.link_permissions)):
-            raise _Closed(_CLOSED)
+            raise Closed(_CLOSED)
         if not found.link_permissions.allow_download:
             raise Rejected(_NO_DOWNLOADS)
         if found.size > limit:
@@ -129,9 +118,9 @@ def _opening(url: str, rev: str) -> Open:
 def _refused(error: ApiError) -> Exception:
     found = set(tags(error.error))
     if "shared_link_access_denied" in found:
-        return _Closed(_CLOSED)
+        return Closed(_CLOSED)
     if "shared_link_is_directory" in found:
-        return Rejected("This link leads to a folder. Share a link to the recording in it.")
+        return Rejected(FOLDER)
     if {"shared_link_not_found", "unsupported_link_type"} & found:
         return Rejected(_UNKNOWN)
     return refused(error)

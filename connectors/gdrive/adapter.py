@@ -22,6 +22,7 @@ from core.errors import AuthFailed, ErniError, Rejected
 from core.filenames import output_names
 from core.following import Rhythm
 from core.leases import alone
+from core.links import FOLDER
 from core.model import Job, Stage, Transcript
 from core.output_plans import Contents
 from core.places import Keyring
@@ -34,7 +35,6 @@ from core.tending import Opened
 logger = logging.getLogger(__name__)
 
 _AGAIN_SECONDS: Final = 60.0
-_SAID_AT_MOST: Final = 1000
 
 
 def create(context: AdapterContext) -> GDriveFolders:
@@ -57,7 +57,6 @@ class GDriveFolders(CloudFolders):
         self._drive = GDriveConnecting(settings, pause=pause)
         super().__init__(context, self._drive, rhythm=rhythm)
         self._keyring = Keyring(context.store, context.settings, self._drive.name)
-        self._said: dict[str, str] = {}  # by job
         url = context.settings.public_url
         pushed = url is not None and settings.push is not False
         self.channels = Channels(context.store, url, self.nudge) if url is not None and pushed else None
@@ -121,7 +120,7 @@ class GDriveFolders(CloudFolders):
         if file_id is None:
             raise Rejected("This is no link to a file in Google Drive. Copy it with Share, Copy link.")
         if is_of_folder(url):
-            raise Rejected(fetching.FOLDER)
+            raise Rejected(FOLDER)
         limit = self.context.settings.max_bytes
         within = None if self._drive.settings.links == "open" else await self._watched(file_id)
         if within is not None:
@@ -168,20 +167,12 @@ class GDriveFolders(CloudFolders):
 
     async def _comment_at_end(self, job: Job, text: str) -> None:
         await self._comment(job, text)
-        self._said.pop(job.id, None)
+        self.marked_last(job)
 
     async def _comment(self, job: Job, text: str) -> None:
-        if self._said.get(job.id) == text:
-            return
-        if len(self._said) >= _SAID_AT_MOST:  # of jobs that were never finished here
-            self._said.clear()
-        self._said[job.id] = text
         try:
-            address = FileAddress.of(job.recording)
-            opened = await self.tended.opened(address.folder)
-            if opened is None or opened.folder.options.get("comments") != "yes":
-                return
-            if isinstance(opened.place, DrivePlace):
-                await comments.put(opened.place.client, address.file, job.id, text)
+            opened = await self.marked(job, text, "comments")
+            if opened is not None and isinstance(opened.place, DrivePlace):
+                await comments.put(opened.place.client, FileAddress.of(job.recording).file, job.id, text)
         except (ErniError, RedisError, OSError) as error:
             logger.debug("no comment on job %s: %s", job.id, type(error).__name__)

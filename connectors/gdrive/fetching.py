@@ -12,12 +12,12 @@ from connectors.gdrive.connecting import GDriveConnecting
 from connectors.gdrive.download import download
 from connectors.gdrive.files import is_folder, remote_file
 from core.cloud_folders import NOT_THEIRS
-from core.errors import AuthFailed, Rejected
+from core.errors import Rejected
+from core.links import FOLDER, Closed, first_that_may
 from core.places import Credentials
 from core.remote import Changed, RemoteFile
 
-FOLDER: Final = "This link leads to a folder. Share a link to the recording in it."
-
+_NO_ACCOUNT: Final = "No Google account is connected to fetch links with. Run `erni-audio connect gdrive`."
 _CLOSED: Final = (
     "Not everybody who has this link to Google Drive may open it. Share the file with anybody who has the "
     "link, or share the file itself here."
@@ -35,21 +35,12 @@ async def fetch_open(
 ) -> None:
     """Stream a file that anybody with the link may read to `into`, at most `limit` bytes, with the first of
     the `accounts` that may. Raises Rejected, AuthFailed or Transient."""
-    if not accounts:
-        raise AuthFailed(
-            "No Google account is connected to fetch links with. Run `erni-audio connect gdrive`."
-        )
-    trouble: Exception | None = None
-    for credentials in accounts:
-        try:
-            async with connecting.using(credentials) as client:
-                await fetch(client, await _open_file(client, file_id), into, limit=limit)
-        except (_Closed, AuthFailed) as error:
-            trouble = trouble if isinstance(trouble, _Closed) else error
-        else:
-            return
-    if trouble is not None:
-        raise trouble
+
+    async def fetch_with(credentials: Credentials) -> None:
+        async with connecting.using(credentials) as client:
+            await fetch(client, await _open_file(client, file_id), into, limit=limit)
+
+    await first_that_may(accounts, fetch_with, missing=_NO_ACCOUNT)
 
 
 async def fetch(client: DriveClient, file: RemoteFile, into: Path, *, limit: int) -> None:
@@ -66,14 +57,10 @@ async def fetch(client: DriveClient, file: RemoteFile, into: Path, *, limit: int
         raise Rejected("This file was replaced or taken away just now. Share the link again.") from None
 
 
-class _Closed(Rejected):
-    """This account may not see it; another one perhaps may."""
-
-
 async def _open_file(client: DriveClient, file_id: str) -> RemoteFile:
     told = await client.file(file_id, FIELDS_FOR_IT)
     if told is None or told.get("trashed") or not is_open(told):
-        raise _Closed(_CLOSED)
+        raise Closed(_CLOSED)
     if is_folder(told):
         raise Rejected(FOLDER)
     return remote_file(told, ())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -10,19 +9,12 @@ from pathlib import Path
 from typing import cast
 
 import pytest
-from prometheus_client import CollectorRegistry
 
 from bots.slack import ids
 from bots.slack.letters import Pressed
-from core.intake import Intake
-from core.jobs import Queue
-from core.ledger import PREFIX, Claim
-from core.model import Transcript
-from core.settings import Settings, load_settings
-from core.state import State, open_state
-from core.store import life_seconds, pack
-from core.telemetry import Metrics
+from core.ledger import PREFIX
 from core.testing import MemoryJobs, MemoryStore
+from tests.adapters.kept_desk import Kept, real
 from tests.adapters.slack_desk import TALK, Desk, desk, saying
 from tests.vendors.slack_model import Message
 
@@ -30,28 +22,8 @@ _DAY = 86400.0
 
 
 @dataclass(kw_only=True)
-class Service:
-    """A desk whose door has the real store and intake; `work` is the worker's part."""
-
-    at: Desk
-    state: State
-    intake: Intake
-
-    async def work(self, transcript: Transcript) -> str:
-        """Bring `transcript` to the job that waits; the key under which it is kept."""
-        [job] = await self.state.ledger.open_jobs()
-        result = f"result of {job}"
-        claim = await self.state.ledger.begin(job, 1, max_crashes=9, poison_message="")
-        assert isinstance(claim, Claim)
-        blob, life = self.state.vault.seal(pack(transcript)), life_seconds(transcript)
-        await self.state.ledger.commit(claim, result, blob, life_seconds=life, budget_bytes=10**7)
-        claim = await self.state.ledger.begin(job, 2, max_crashes=9, poison_message="")
-        assert isinstance(claim, Claim)
-        await self.state.ledger.settle(claim, await self.at.adapter.deliver(transcript, claim.job))
-        return result
-
-    async def kept(self, *results: str) -> set[str]:
-        return await self.state.store.kept_results(results)
+class Service(Kept[Desk]):
+    """What people do there."""
 
     async def tried(self, *tries: str) -> tuple[Message, Message, list[str]]:
         """A recording that Anna shared, its answer after as many tries, and the keys of their results."""
@@ -74,27 +46,14 @@ class Service:
         await self.at.server.until(lambda: "Transcribing" in answer.shown)
         await self.settled()
 
-    async def settled(self) -> None:
-        """Until everything that Slack told is dealt with."""
-        await self.at.server.delivered()
-        deadline = time.monotonic() + 15
-        while await self.state.store.memories("slack:letters"):
-            assert time.monotonic() < deadline
-
 
 @asynccontextmanager
 async def service(home: Path) -> AsyncIterator[Service]:
-    settings = load_settings(Settings, _env_file=None, data_dir=home / "data")
-    async with (
-        desk(home) as at,
-        open_state(settings, own=True) as state,
-        Queue(state.url, state.ledger, redelivery_seconds=5, drain_seconds=0.2, worker="w") as queue,
-    ):
-        intake = Intake(state.ledger, queue, state.store, settings, Metrics(CollectorRegistry()))
+    async with desk(home) as at, real(home) as (state, intake):
         at.store, at.jobs = cast("MemoryStore", state.store), cast("MemoryJobs", intake)
         at.adapter = at.open()
         async with at.running(submit=intake.submit):
-            yield Service(at=at, state=state, intake=intake)
+            yield Service(at=at, state=state, letters="slack:letters")
 
 
 @pytest.mark.parametrize("how", ["button", "recording", "retention", "departure"])

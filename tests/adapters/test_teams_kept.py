@@ -9,17 +9,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
 
-from prometheus_client import CollectorRegistry
-
-from core.intake import Intake
-from core.jobs import Queue
-from core.ledger import PREFIX, Claim
-from core.model import Transcript
-from core.settings import Settings, load_settings
-from core.state import State, open_state
-from core.store import life_seconds, pack
-from core.telemetry import Metrics
+from core.ledger import PREFIX
 from core.testing import MemoryJobs, MemoryStore
+from tests.adapters.kept_desk import Kept, real
 from tests.adapters.slack_desk import saying
 from tests.adapters.teams_desk import TALK, Desk, desk
 from tests.vendors.teams_model import Message
@@ -28,28 +20,8 @@ _DAY = 86400.0
 
 
 @dataclass(kw_only=True)
-class Service:
-    """A desk whose door has the real store and intake; `work` is the worker's part."""
-
-    at: Desk
-    state: State
-    intake: Intake
-
-    async def work(self, transcript: Transcript) -> str:
-        """Bring `transcript` to the job that waits; the key under which it is kept."""
-        [job] = await self.state.ledger.open_jobs()
-        result = f"result of {job}"
-        claim = await self.state.ledger.begin(job, 1, max_crashes=9, poison_message="")
-        assert isinstance(claim, Claim)
-        blob, life = self.state.vault.seal(pack(transcript)), life_seconds(transcript)
-        await self.state.ledger.commit(claim, result, blob, life_seconds=life, budget_bytes=10**7)
-        claim = await self.state.ledger.begin(job, 2, max_crashes=9, poison_message="")
-        assert isinstance(claim, Claim)
-        await self.state.ledger.settle(claim, await self.at.adapter.deliver(transcript, claim.job))
-        return result
-
-    async def kept(self, *results: str) -> set[str]:
-        return await self.state.store.kept_results(results)
+class Service(Kept[Desk]):
+    """What people do there."""
 
     async def shared(self) -> Message:
         message = await self.at.server.post(self.at.channel, self.at.anna, files=[TALK])
@@ -57,13 +29,6 @@ class Service:
         [answer] = await self.at.answered(message)
         await self.settled()
         return answer
-
-    async def settled(self) -> None:
-        """Until everything that Teams told is dealt with."""
-        await self.at.server.delivered()
-        deadline = time.monotonic() + 15
-        while await self.state.store.memories("teams:letters"):
-            assert time.monotonic() < deadline
 
     async def delete(self, answer: Message) -> None:
         await self.at.server.press(answer, "Delete the transcript", self.at.anna)
@@ -73,17 +38,11 @@ class Service:
 
 @asynccontextmanager
 async def service(home: Path) -> AsyncIterator[Service]:
-    settings = load_settings(Settings, _env_file=None, data_dir=home / "data")
-    async with (
-        desk(home) as at,
-        open_state(settings, own=True) as state,
-        Queue(state.url, state.ledger, redelivery_seconds=5, drain_seconds=0.2, worker="w") as queue,
-    ):
-        intake = Intake(state.ledger, queue, state.store, settings, Metrics(CollectorRegistry()))
+    async with desk(home) as at, real(home) as (state, intake):
         at.store, at.jobs = cast("MemoryStore", state.store), cast("MemoryJobs", intake)
         at.adapter = at.open()
         async with at.running(submit=intake.submit):
-            yield Service(at=at, state=state, intake=intake)
+            yield Service(at=at, state=state, letters="teams:letters")
 
 
 async def test_deleting_leaves_no_copy_of_any_try(tmp_path: Path) -> None:

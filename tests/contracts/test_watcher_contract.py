@@ -188,6 +188,8 @@ class FolderDriver:
 
         await pass_time(step, self.clock, seconds)
 
+    # A local folder does not offer these, so that no scenario that needs them is run with it.
+
     async def lose_cursors(self) -> None:
         raise NotImplementedError
 
